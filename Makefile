@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-budget test toy bench style package clean
+.PHONY: demo demo-budget test toy bench style docs tutorials path package clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,12 @@ test: $(READY)
 toy: $(READY)
 	$(BIN)/python benchmarks/toy_recipes.py $(TOYS)
 
+tutorials: $(READY)
+	$(BIN)/python tutorials/run.py
+
+path: $(READY)
+	$(BIN)/python benchmarks/strangers_path.py
+
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
@@ -45,11 +51,15 @@ style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 package: $(READY)
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python benchmarks/wheel_check.py dist/*.whl
 
 clean:
 	rm -rf $(VENV) demo dist site toy-runs

@@ -363,7 +363,7 @@ def _write_container(path: Path, codec: str) -> None:
 
 def _hear(path: Path) -> list[str]:
     from emobridge.data.audio import duration, read_audio
-    from emobridge.inference import utterances_of
+    from emobridge.inference.sources import utterances_of
 
     lines = [f"duration {duration(path):.3f} s"]
     wave = read_audio(path)

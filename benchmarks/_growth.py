@@ -18,7 +18,7 @@ from emobridge.data.splits import unlabelled_parts
 from emobridge.features.familiarity import fit_familiarity
 from emobridge.features.shards import Shards
 from emobridge.formats import export, import_
-from emobridge.inference import write_predictions
+from emobridge.inference.output import write_predictions
 from emobridge.options import Plugin
 from emobridge.scores.base import Condition
 from emobridge.scores.measures.ua import Ua

@@ -22,7 +22,7 @@ from emobridge.bundle import Recognizer, Spec, made_head
 from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
 from emobridge.features.normalisation import Domain
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.types import SAMPLE_RATE
 
 NEEDS = ("weights",)

@@ -38,7 +38,7 @@ from emobridge.data.activity import DETECTORS, resolve_detector
 from emobridge.data.audio import read_audio
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.types import SAMPLE_RATE, Prediction, Utterance
 

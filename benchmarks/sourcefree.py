@@ -23,7 +23,7 @@ import numpy as np
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Adapt, Answering
 from emobridge.study.evaluations import ua_of

@@ -21,7 +21,7 @@ from measuring import machine
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 

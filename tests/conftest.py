@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -31,6 +32,27 @@ def shared() -> Path:
     if not (folder / "corpora").is_dir() or not (folder / "weights").is_dir():
         pytest.skip(f"no real corpora and weights at {folder.name}/ (set EMOBRIDGE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def page_module():
+    """A function that imports a module of docs/ by its name."""
+    pytest.importorskip("mkdocstrings", reason="needs emobridge[docs]")
+
+    def load(name):
+        path = Path(__file__).parents[1] / "docs" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"docs_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def site_hooks(page_module):
+    """docs/hooks.py, which makes pages of the documentation site from the package."""
+    return page_module("hooks")
 
 
 @pytest.fixture
@@ -244,6 +266,37 @@ def cli(capsys, monkeypatch, tmp_path):
         return Ran(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A stand-in of the model hub on this machine; see model_hub.py."""
+    from model_hub import running_hub
+
+    monkeypatch.setenv("EMOBRIDGE_CACHE", str(tmp_path / "cache"))
+    with running_hub(monkeypatch, tmp_path / "hub") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_diarizer(tiny_encoder):
+    """A function to make a diarizer of random weights; its words are those of `DiarizerSpec`."""
+    import torch
+
+    from emobridge.diarization.frame_model import Diarizer, DiarizerSpec, features_of_steps, make_head
+    from emobridge.encoders import load_encoder
+
+    encoder = load_encoder(tiny_encoder)
+
+    def make(**options):
+        words = {"labels": ("neutral", "anger", "sadness"), "encoder": str(tiny_encoder), "layer": "1"} | options
+        spec = DiarizerSpec(digest=encoder.digest, **words)
+        width = features_of_steps(spec, encoder)
+        torch.manual_seed(0)
+        head = make_head(spec, width).eval()
+        return Diarizer(spec, encoder, head, torch.randn(width), torch.rand(width) + 0.1)
+
+    return make
 
 
 # Tiny random models of every family, written as the folders that a person downloads.

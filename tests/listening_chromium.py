@@ -26,13 +26,15 @@ START, END = "[part~=region-handle-left]", "[part~=region-handle-right]"  # of t
 
 
 @contextmanager
-def chromium() -> Iterator:
-    """A browser of Playwright; skips the test where there is none."""
+def chromium(*arguments: str) -> Iterator:
+    """A browser of Playwright; skips the test where there is none. arguments: further ones, without their dashes."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
     if CHROMIUM is None:
         pytest.skip("needs chromium on the PATH")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*ARGUMENTS, *(f"--{argument}" for argument in arguments)]
+        )
         yield browser
         browser.close()
 

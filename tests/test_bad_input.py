@@ -332,7 +332,7 @@ def test_sharing_speakers_goes_on_when_asked_for_and_is_said(recorded, cli):
 def test_fewer_speakers_than_folds_is_said(recorded, cli):
     done = cli(*adapt(recorded, "--folds", "9"))
     assert done.code == 0, done.err
-    assert "9 folds were asked for, and there are speakers for 4" in done.out
+    assert "there are speakers for 4 folds, not for 9" in done.out
     assert {row["split"] for row in json.loads((recorded / "run" / "scores.json").read_text())} == {
         "4 folds by speaker"
     }

@@ -208,8 +208,10 @@ except SystemExit as end:
         ("emobridge.audit.findings, emobridge.report.audit, emobridge.report.write", set()),
         ("emobridge.study.adapt, emobridge.study.budget, emobridge.study.suggest", {"torch"}),
         ("emobridge.probe.run, emobridge.recipes.replication", {"torch"}),
-        ("emobridge.bundle, emobridge.inference, emobridge.inference.evaluate", {"torch"}),
+        ("emobridge.bundle, emobridge.inference.predictions, emobridge.inference.evaluate", {"torch"}),
+        ("emobridge.inference.output, emobridge.report.timeline", set()),
         ("emobridge.encoders.whisper, emobridge.encoders.ast, emobridge.encoders.hf_ssl", {"torch"}),
+        ("emobridge.serve.serving, emobridge.serve.engine, emobridge.serve.sources", set()),
     ],
 )
 def test_what_a_command_imports_before_its_work_leaves_slow_libraries_unimported(modules, expected):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; the same names as in _P
     from emobridge.encoders import load_encoder as load_encoder
     from emobridge.errors import UserError as UserError
     from emobridge.features.store import FeatureStore as FeatureStore
-    from emobridge.inference import Predictions as Predictions
     from emobridge.inference.evaluate import evaluate as evaluate
     from emobridge.inference.predict import predict as predict
+    from emobridge.inference.predictions import Predictions as Predictions
     from emobridge.listening.results import listening_results as listening_results
     from emobridge.settings import Adapt as Adapt
     from emobridge.settings import Budget as Budget
@@ -66,9 +66,9 @@ _PUBLIC = {
     "fit_arrays": "emobridge.study.arrays",
     "load": "emobridge.bundle",
     "Recognizer": "emobridge.bundle",
-    "predict": "emobridge.inference",
-    "Predictions": "emobridge.inference",
-    "evaluate": "emobridge.inference",
+    "predict": "emobridge.inference.predict",
+    "Predictions": "emobridge.inference.predictions",
+    "evaluate": "emobridge.inference.evaluate",
     "load_frame_model": "emobridge.diarization.files",
     "diarize": "emobridge.diarization.timeline",
 }

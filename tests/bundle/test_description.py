@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emobridge.bundle import Recognizer, Spec
 from emobridge.bundle.description import FIELDS, FORMAT
 from emobridge.errors import UserError
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 

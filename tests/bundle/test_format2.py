@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from emobridge.bundle import Recognizer
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 

@@ -2,115 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
 
 import huggingface_hub
 import pytest
+from huggingface_hub import ModelCard
 
 import emobridge
 from emobridge.bundle import Recognizer
+from emobridge.bundle.hub import check_card
 from emobridge.errors import UserError
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Hub(BaseHTTPRequestHandler):
-    """The few endpoints that uploading and downloading a model take; models by id: {path: content}."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, content, code=200, **headers):
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(code)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def refuse(self):
-        self.answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
-
-    def do_GET(self):
-        path = unquote(urlsplit(self.path).path)
-        self.server.requests.append(path)
-        parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            files = self.server.models.get("/".join(parts[2:4]))
-            if files is None:
-                return self.refuse()
-            if parts[4:5] == ["tree"]:
-                about = [{"type": "file", "path": name, "size": len(text), "oid": hashlib.sha1(text).hexdigest()}
-                         for name, text in files.items()]  # fmt: skip
-                return self.answer(about)
-            siblings = [{"rfilename": name} for name in files]
-            return self.answer({"id": "/".join(parts[2:4]), "sha": COMMIT, "siblings": siblings})
-        files = self.server.models.get("/".join(parts[:2]), {})
-        name = "/".join(parts[4:])
-        if name not in files:
-            return self.refuse()
-        etag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
-        return self.answer(files[name], ETag=etag, X_Repo_Commit=COMMIT)
-
-    do_HEAD = do_GET
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        path = unquote(urlsplit(self.path).path)
-        self.server.requests.append(path)
-        if self.headers.get("Authorization") != "Bearer secret":
-            return self.answer({"error": "Invalid username or password."}, 401)
-        parts = path.strip("/").split("/")
-        if path == "/api/repos/create":
-            about = json.loads(body)
-            name = f"{about['organization']}/{about['name']}"
-            self.server.private[name] = about.get("private", about.get("visibility"))
-            self.server.models.setdefault(name, {".gitattributes": b"x", "keep.txt": b"theirs"})
-            return self.answer({"url": f"{self.server.address}/{name}", "name": name})
-        if path == "/api/validate-yaml":
-            return self.answer({"errors": [], "warnings": []})
-        files = self.server.models["/".join(parts[2:4])]
-        if parts[4] == "preupload":
-            names = [file["path"] for file in json.loads(body)["files"]]
-            return self.answer({"files": [{"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names]})
-        for line in map(json.loads, body.splitlines()):
-            if line["key"] == "file":
-                files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            elif line["key"] == "deletedFile":
-                del files[line["value"]["path"]]
-        address = f"{self.server.address}/{'/'.join(parts[2:4])}/commit/{COMMIT}"
-        about = {"commitUrl": address, "commitOid": COMMIT, "success": True}
-        return self.answer(about)
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """The server; it knows no model. A person has logged in on this machine."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.models, server.private, server.requests = {}, {}, []
-    server.address = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)
-    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    monkeypatch.setenv("EMOBRIDGE_CACHE", str(tmp_path / "cache"))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    with contextlib.closing(server.socket):
-        yield server
-        server.shutdown()
-    thread.join()
+CARD = "---\nlicense: other\n---\n# Made of ravdess, emodb, of de and of it\n"
 
 
 @pytest.fixture
@@ -119,7 +22,7 @@ def recognizer(finished):
 
 
 def test_there_and_back(hub, recognizer, recorded, finished, cli):
-    address = recognizer.push_to_hub("user/calls-xh", private=True)
+    address = recognizer.push_to_hub("user/calls-xh")
     assert address == f"{hub.address}/user/calls-xh" and hub.private["user/calls-xh"] in (True, "private")
     files = hub.models["user/calls-xh"]
     assert set(files) == {"bundle.json", "model.safetensors", "README.md", ".gitattributes", "keep.txt"}
@@ -137,9 +40,10 @@ def test_there_and_back(hub, recognizer, recorded, finished, cli):
 
 def test_adapters_and_languages_go_along_and_files_of_before_are_removed(hub, made, source, tmp_path):
     recognizer = made("de").join(made("it", 1, adapters=None))
-    recognizer.save(tmp_path / "both", "# both", {"de": "# de"})
+    recognizer.save(tmp_path / "both", CARD, {"de": "# de"})
     (tmp_path / "both" / "notes.txt").write_text("private")
     loaded = Recognizer.load(tmp_path / "both")
+    hub.private["user/both"] = True
     hub.models["user/both"] = {"adapters/old.safetensors": b"", "languages/fr/language.json": b"{}", "mine.txt": b""}
     loaded.push_to_hub("user/both", token="secret")
     files = hub.models["user/both"]
@@ -175,6 +79,15 @@ def test_refusals_are_one_line(hub, recognizer, made, cli, tmp_path):
         made("de").push_to_hub("user/calls")
 
 
+def test_the_hub_is_not_asked_for_what_can_only_be_a_folder(hub, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    for name in ("run/bundel", "calls/bundle"):
+        with pytest.raises(UserError, match=rf"^{name}: no such folder; expected that of a bundle"):
+            emobridge.load(name)
+    assert hub.requests == []
+
+
 def test_a_hub_that_is_not_there_is_one_line(hub, recognizer, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"^user/calls: no such folder, and not to be had from the model hub \("):
@@ -183,8 +96,52 @@ def test_a_hub_that_is_not_there_is_one_line(hub, recognizer, monkeypatch):
         recognizer.push_to_hub("user/calls")
 
 
+def test_a_branch_of_its_own(hub, recognizer, recorded):
+    recognizer.push_to_hub("user/calls-xh")
+    hub.models["user/calls-xh"]["bundle.json"] = b"{}"  # main is broken, the branch is not
+    recognizer.push_to_hub("user/calls-xh", branch="trial")
+    clip = recorded / "xx-a-anger-0.wav"
+    assert emobridge.load("user/calls-xh@trial")(clip) == recognizer(clip)
+    with pytest.raises(UserError, match="user/calls-xh@v9: no such folder, and not to be had"):
+        emobridge.load("user/calls-xh@v9")
+    with pytest.raises(UserError, match="expected a branch"):
+        recognizer.push_to_hub("user/calls-xh", branch="../main")
+
+
+def test_what_everyone_can_see_is_never_filled_by_default(hub, recognizer):
+    hub.models["user/open"], hub.private["user/open"] = {}, False
+    with pytest.raises(UserError, match=r"^user/open: everyone can see this model of the hub"):
+        recognizer.push_to_hub("user/open")
+    assert hub.models["user/open"] == {}
+    recognizer.push_to_hub("user/open", private=False)
+    assert "bundle.json" in hub.models["user/open"]
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ("# ravdess", "has no license in its head"),
+        ("---\nlicense: [\n---\n", "the hub cannot read the head of the model card"),
+        ("---\nlicense: other\nmodel-index: 3\n---\n# ravdess", "the hub cannot read the head of the model card"),
+        ("---\nlicense: other\n---\n# emodb", "does not name 'ravdess', which the model was trained on"),
+    ],
+)
+def test_a_card_without_licence_or_sources_is_refused(card, message):
+    with pytest.raises(UserError, match=rf"^README.md: .*{message}"):
+        check_card(card, ["ravdess"])
+
+
+def test_names_of_corpora_are_matched_as_a_card_spells_them():
+    check_card("---\nlicense: other\n---\n- my\\|calls &lt;b>", ["my|calls <b>"])
+
+
 def test_the_card_has_what_the_hub_reads(finished):
     about = huggingface_hub.metadata_load(finished / "bundle" / "README.md")
     assert about["library_name"] == "emobridge" and about["pipeline_tag"] == "audio-classification"
     assert about["license"] == "other" and about["language"] == ["en", "xh"]
     assert {"speech-emotion-recognition", "emobridge"} <= set(about["tags"])
+    (result,) = ModelCard.load(finished / "bundle" / "README.md").data.eval_results[:1]
+    scores = json.loads((finished / "scores.json").read_text())
+    rows = [row for row in scores if (row["side"], row["measure"], row["seed"]) == ("target", "UA", "all")]
+    assert result.metric_value in [round(row["value"], 4) for row in rows]
+    assert result.dataset_name == "xx" and result.metric_type == "recall" and "95 % interval" in result.metric_name

@@ -202,6 +202,24 @@ def test_files_that_a_pattern_does_not_fit_are_named(make):
     assert any(line.startswith("the speakers of 1 of 2 utterances are not known") for line in lines)
 
 
+def test_folders_within_a_speakers_folder_are_told(make):
+    """anna/may and anna/june are two speakers by the rule, and one to who made them."""
+    root = make("anna/may/a.wav", "anna/june/a.wav", "ben/may/a.wav")
+    rows, lines = read(root, speaker="folder")
+    assert {row.speaker for row in rows.values()} == {"anna/may", "anna/june", "ben/may"}
+    (line,) = [line for line in lines if line.startswith("each folder with recordings is a speaker")]
+    assert line.endswith("such as 'anna/june' and 'anna/may'; if both are 'anna': --speaker '{speaker}/{}/{}'")
+    rows, lines = read(root, speaker="{speaker}/{}/{}")
+    assert {row.speaker for row in rows.values()} == {"anna", "ben"}
+    assert not [line for line in lines if line.startswith("each folder")]
+
+
+@pytest.mark.parametrize("names", [("anna/a.wav", "ben/a.wav"), ("x/anna/a.wav", "y/anna/a.wav"), ("anna/a.wav",)])
+def test_speakers_with_a_folder_each_need_no_line(make, names):
+    _, lines = read(make(*names), speaker="folder")
+    assert not [line for line in lines if line.startswith("each folder")]
+
+
 @pytest.mark.parametrize("rule", ["{speaker}_{}", "folder"])
 def test_a_rule_that_fits_no_path_shows_three(make, rule):
     with pytest.raises(UserError) as error:

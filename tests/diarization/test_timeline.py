@@ -14,7 +14,7 @@ from emobridge.data.manifest import write_manifest
 from emobridge.diarization.timeline import diarize, frame_windows, joined_frames
 from emobridge.diarization.windowed import WindowedRecognizer
 from emobridge.errors import UserError
-from emobridge.inference import Journal
+from emobridge.inference.journal import Journal
 from emobridge.settings import Diarizing
 from emobridge.types import SAMPLE_RATE, Utterance
 

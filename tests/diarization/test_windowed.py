@@ -14,7 +14,7 @@ from emobridge.diarization.windowed import WindowedRecognizer, sliding_statistic
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.features.pooling import pool
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.types import SAMPLE_RATE, Layers, Utterance
 
 EVERY = ("mean", "std", "max", "mean_max", "speech_mean")

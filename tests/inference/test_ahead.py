@@ -9,8 +9,9 @@ import torch
 
 from emobridge.bundle import Recognizer
 from emobridge.data import devices
-from emobridge.inference import ahead, predict
+from emobridge.inference import ahead
 from emobridge.inference.journal import Journal
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 

@@ -14,7 +14,8 @@ from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.inference import Journal, predict
+from emobridge.inference.journal import Journal
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 

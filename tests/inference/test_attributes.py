@@ -10,7 +10,9 @@ import pytest
 from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.inference import evaluate, learn_router, predict
+from emobridge.inference.evaluate import evaluate
+from emobridge.inference.predict import predict
+from emobridge.inference.routing import learn_router
 from emobridge.scores.measures.ccc import Ccc
 from emobridge.settings import Answering
 

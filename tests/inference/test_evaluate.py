@@ -16,8 +16,8 @@ from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.inference import evaluate, predict
-from emobridge.inference.evaluate import evaluated
+from emobridge.inference.evaluate import evaluate, evaluated
+from emobridge.inference.predict import predict
 from emobridge.scores.measures.ua import Ua
 from emobridge.scores.measures.wa import Wa
 

@@ -15,8 +15,9 @@ from emobridge.data.audio import read_utterance
 from emobridge.data.manifest import read_manifest
 from emobridge.data.prosody import PROSODY
 from emobridge.errors import UserError
-from emobridge.inference import evaluate, predict
+from emobridge.inference.evaluate import evaluate
 from emobridge.inference.features import encode, stored_features
+from emobridge.inference.predict import predict
 from emobridge.settings import Adapt, Answering
 from emobridge.study.adapt import adapt
 from emobridge.study.suggest import suggest

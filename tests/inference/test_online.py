@@ -15,8 +15,8 @@ from emobridge.features.normalisation import Domain
 from emobridge.features.source_moments import fit_source_moments
 from emobridge.heads.discriminant import Discriminant
 from emobridge.heads.ridge import Ridge
-from emobridge.inference import predict
 from emobridge.inference.online import EVERY, LEAST_LEARNT, SHARE, STEADY, OnlineHead
+from emobridge.inference.predict import predict
 from emobridge.settings import Answering
 from emobridge.study.adapt import adapt
 

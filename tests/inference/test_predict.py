@@ -20,8 +20,10 @@ from emobridge.errors import UserError
 from emobridge.features.normalisation import moments
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
-from emobridge.inference import predict, utterances_of, write_predictions
 from emobridge.inference.features import encode, stored_features
+from emobridge.inference.output import write_predictions
+from emobridge.inference.predict import predict
+from emobridge.inference.sources import utterances_of
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
 

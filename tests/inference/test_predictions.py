@@ -14,7 +14,7 @@ import torch
 import emobridge
 from emobridge.data.audio import AudioError
 from emobridge.errors import UserError
-from emobridge.inference import Predictions
+from emobridge.inference.predictions import Predictions
 from emobridge.types import Prediction
 
 

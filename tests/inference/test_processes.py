@@ -15,7 +15,11 @@ from emobridge.bundle import Recognizer
 from emobridge.corpora.demo import make_corpora
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.errors import UserError
-from emobridge.inference import BundleProcesses, Journal, predict, processes, utterances_of
+from emobridge.inference import processes
+from emobridge.inference.journal import Journal
+from emobridge.inference.predict import predict
+from emobridge.inference.processes import BundleProcesses
+from emobridge.inference.sources import utterances_of
 from emobridge.settings import Answering
 from emobridge.types import SAMPLE_RATE
 

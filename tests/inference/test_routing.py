@@ -14,10 +14,12 @@ from emobridge.data.audio import read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.features.familiarity import Familiarity
-from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict, routing
-from emobridge.inference.compare import TOLD
+from emobridge.inference import routing
+from emobridge.inference.compare import TOLD, compare
+from emobridge.inference.evaluate import evaluate
 from emobridge.inference.features import encode, stored_features
-from emobridge.inference.routing import sets_of, without_language
+from emobridge.inference.predict import predict
+from emobridge.inference.routing import UNTOLD, learn_router, sets_of, without_language
 from emobridge.scores.entropy import entropy
 from emobridge.settings import Answering
 

@@ -11,8 +11,7 @@ import soundfile
 from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.inference import utterances_of
-from emobridge.inference.sources import by_channel
+from emobridge.inference.sources import by_channel, utterances_of
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 

@@ -16,12 +16,13 @@ import pytest
 from listening_browser import TOKEN
 from listening_studies import tiny_study, write_tiny_study
 
-from emobridge.cli.listening_serve import TOKEN_VARIABLE, _token
+from emobridge.cli.listening_serve import TOKEN_VARIABLE
 from emobridge.cli.listening_serve import serve as serve_command
 from emobridge.errors import UserError
 from emobridge.listening import serving
-from emobridge.listening.serving import listening_socket, locked, notes_on, serve
+from emobridge.listening.serving import locked, notes_on, serve
 from emobridge.listening.store import Store
+from emobridge.web.process import listening_socket
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -43,20 +44,6 @@ def test_a_port_in_use_is_one_line(study_folder):
         assert bound.proto == socket.IPPROTO_TCP, "asyncio sends small packets at once only then"
         message = f"port {port} of 127.0.0.1 is in use; choose another with --port"
         assert start(study_folder, port=port) == message
-
-
-@pytest.mark.parametrize(
-    ("host", "port", "words"),
-    [
-        ("127.0.0.1", 65536, "--port: expected 0 to 65535"),
-        ("127.0.0.1", -1, "--port: expected 0 to 65535"),
-        ("no such host", 0, "--host no such host: no such host"),
-        ("192.0.2.1", 0, "port 0 of 192.0.2.1 cannot be used"),
-    ],
-)
-def test_an_address_that_cannot_be_used(host, port, words):
-    with pytest.raises(UserError, match=words), listening_socket(host, port):
-        pass
 
 
 def test_two_servers_on_one_study(study_folder):
@@ -110,25 +97,6 @@ def test_items_that_are_gone_are_named(browser):
     assert "20 items" in note and note.endswith("and 10 more")
 
 
-def test_the_token_comes_from_file_option_or_environment(tmp_path, monkeypatch):
-    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
-    file = tmp_path / "token"
-    file.write_text(f"{TOKEN}\n")
-    assert _token("", file) == (TOKEN, False) and _token("a token", None) == ("a token", False)
-    first, second = _token("", None), _token("", None)
-    assert first[1] and len(first[0]) >= 32 and first != second
-    monkeypatch.setenv(TOKEN_VARIABLE, "another")
-    assert _token("", None) == ("another", False)
-    for content, words in ((b"", "is empty"), (b"\xff\xfe", "not UTF-8")):
-        file.write_bytes(content)
-        with pytest.raises(UserError, match=words):
-            _token("", file)
-    with pytest.raises(UserError, match="cannot be read"):
-        _token("", tmp_path / "none")
-    with pytest.raises(UserError, match="give one of them"):
-        _token("a token", file)
-
-
 def test_a_missing_library_is_one_line(study_folder, monkeypatch):
     for name in [name for name in sys.modules if name.startswith(("emobridge.listening.serv", "uvicorn"))]:
         monkeypatch.delitem(sys.modules, name)
@@ -153,8 +121,8 @@ def test_the_command_prints_where_it_is_and_ends_in_order(study_folder, monkeypa
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     code = """
 import sys
-from emobridge.listening import serving
-serving.HEAD_SECONDS = 0.3
+from emobridge.web import process
+process.HEAD_SECONDS = 0.3
 from emobridge.cli.main import main
 main()
 """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
+from huggingface_hub import ModelCard
+
 from emobridge.corpora import licence_of, ravdess
+from emobridge.report.card_head import results_in
 from emobridge.report.data import LIMITS
 from emobridge.report.model_card import model_card
 
@@ -33,9 +35,27 @@ def test_it_says_what_the_recogniser_is(record):
 
 def test_the_head_is_safe_yaml_whatever_the_language_is_called(record):
     corpora = (replace(record.corpora[0], language='x"]\nlicense: mit'), record.corpora[1])
-    head = model_card(replace(record, corpora=corpora)).split("---\n")[1].splitlines()
-    assert len(head) == 5
-    assert json.loads(head[0].removeprefix("language: ")) == ["de", 'x"]\nlicense: mit']
+    head = ModelCard(model_card(replace(record, corpora=corpora))).data
+    assert head.language == ["de", 'x"]\nlicense: mit'] and head.license == "other"
+
+
+def test_the_index_has_the_scores_of_the_recogniser_in_the_bundle(record):
+    (result, *others) = ModelCard(model_card(record)).data.eval_results
+    row = next(
+        r for r in record.scores if (r.method, r.side, r.measure, r.seed) == (record.method, "target", "UA", "all")
+    )
+    assert (result.dataset_name, result.metric_type, result.metric_value) == ("emodb", "recall", round(row.value, 4))
+    assert f"95 % interval: {100 * row.low:.1f} to {100 * row.high:.1f} per cent" in result.metric_name
+    assert [other.metric_type for other in others] == ["accuracy", "f1"]
+    source = tuple(row for row in record.scores if row.side == "source")
+    assert ModelCard(model_card(replace(record, scores=source))).data.eval_results is None
+
+
+def test_results_of_a_card_are_read_back_and_of_a_strange_one_there_are_none(record):
+    (result,) = results_in(model_card(record))
+    assert result["dataset"]["name"] == "emodb" and len(result["metrics"]) == 3
+    for card in ("# no head", "---\n[\n---\n", "---\n3\n---\n", "---\nmodel-index: [3]\n---\n", "---\na: b"):
+        assert results_in(card) == []
 
 
 def test_unknown_licences_and_synthetic_speech_are_named(record, synthetic):

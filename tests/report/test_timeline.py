@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -16,8 +17,9 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.diarization.call import CallRecord, ChannelTimeline
 from emobridge.diarization.pictures import MELS, PICTURE_COLUMNS, SoundPainter, SoundPicture
 from emobridge.errors import UserError
+from emobridge.report.plots import COLOURS
 from emobridge.report.sound_images import spectrogram_jpeg, waveform_png
-from emobridge.report.timeline import EMOTION_COLOURS, PATTERNS, timeline_html, write_timeline_page
+from emobridge.report.timeline import EMOTION_COLOURS, PATTERNS, timeline_html, timeline_part, write_timeline_page
 from emobridge.types import Prediction
 
 LABELS = ("anger", "neutral", "sadness")
@@ -59,11 +61,13 @@ def data_of(page):
 
 def test_stretches_stand_where_they_are_and_as_high_as_they_are_sure():
     page = timeline_html([CALL])
-    places = re.findall(r'class="stretch ([^"]*)" style="left:([\d.]+)%;width:([\d.]+)%;--sure:([\d.]+)"', page)
-    assert [(float(left), float(width), float(sure)) for _, left, width, sure in places] == [
+    look = r'class="stretch ([^"]*)" style="left:([\d.]+)%;width:([\d.]+)%;--sure:([\d.]+);--colour:(#\w+)"'
+    places = re.findall(look, page)
+    assert [(float(left), float(width), float(sure)) for _, left, width, sure, _ in places] == [
         (0, 25, 0.9), (50, 50, 0.5), (25, 25, 0.4), (50, 12.5, 0.8),
     ]  # fmt: skip
-    assert [kind.split()[0] for kind, *_ in places] == ["e0", "e1", "e2", "e2"]
+    emotions = ("anger", "neutral", "sadness", "sadness")
+    assert [colour for *_, colour in places] == [COLOURS[EMOTION_COLOURS[emotion]] for emotion in emotions]
     assert [kind.endswith("unsure") for kind, *_ in places] == [False, False, True, False]
     assert "neutral 57.1\u00a0%, anger 28.6\u00a0%, sadness 14.3\u00a0%" in page
     assert "0:03.5 of speech with an emotion" in page, "what it was not sure of has no emotion"
@@ -79,9 +83,21 @@ def test_the_script_has_the_probabilities_of_each_channel():
 def test_the_surest_of_each_emotion_and_the_least_sure_are_listed():
     many = [row(k / 10, k / 10 + 0.4, (0.4 + k / 100, 0.3, 0.3 - k / 100)) for k in range(30)]
     page = timeline_html([record(*many, row(0, 0.1, (1, 0, 0)), row(3.4, 4, (0.1, 0.8, 0.1)))])
-    surest, least = (re.findall(r'<li class="e(\d)">.*?</span> (.*?),', part) for part in page.split("<ol>")[1:3])
-    assert surest == [("1", "neutral 0.80"), ("0", "anger 0.69"), ("0", "anger 0.68")], "what is too short is no moment"
-    assert least == [("0", f"anger 0.{40 + k}") for k in range(8)]
+    surest, least = (re.findall(r"<li .*?</span> (.*?),", part) for part in page.split("<ol>")[1:3])
+    assert surest == ["neutral 0.80", "anger 0.69", "anger 0.68"], "what is too short is no moment"
+    assert least == [f"anger 0.{40 + k}" for k in range(8)]
+
+
+def test_a_part_of_another_page_has_neither_style_nor_sound_and_is_the_same_else():
+    rows = tuple(itertools.chain.from_iterable(channel.rows for channel in CALL.channels))
+    part = timeline_part(CALL.name, CALL.seconds, rows, synthetic=True)
+    assert " style=" not in part and "<style" not in part and " src=" not in part
+    assert re.findall(r'<canvas class="(\w+)".*? data-channel="(\d)"', part) == [
+        ("wave", "0"), ("spectrogram", "0"), ("wave", "1"), ("spectrogram", "1"),
+    ]  # fmt: skip
+    page = timeline_html([CALL])
+    assert data_of(part) == data_of(page) and "SYNTHETIC run. Surest moments" in part
+    assert sorted(re.findall(r'data-style="(.*?)"', part)) == sorted(re.findall(r' style="(.*?)"', page))
 
 
 def test_a_recording_without_an_answer_has_a_page():
@@ -118,11 +134,10 @@ def test_names_and_labels_are_text_and_nothing_is_loaded():
 
 def test_emotions_differ_without_their_colour():
     page = timeline_html([record(row(0, 4, tuple([1 / 11] * 11), labels=EMOTIONS))])
-    drawn = re.findall(r'<li class="e(\d+)"><span class="swatch p(\d)"></span> (\w+),', page)
-    colours = dict(re.findall(r"\.e(\d+) \{ --colour: (#\w+); \}", page))
+    drawn = re.findall(r'<li style="--colour:(#\w+)"><span class="swatch p(\d)"></span> (\w+),', page)
     assert [name for _, _, name in drawn] == list(EMOTIONS) == list(EMOTION_COLOURS)
     assert len({pattern for _, pattern, _ in drawn[:PATTERNS]}) == PATTERNS
-    assert len({(pattern, colours[number]) for number, pattern, _ in drawn}) == len(EMOTIONS)
+    assert len({(pattern, colour) for colour, pattern, _ in drawn}) == len(EMOTIONS)
 
 
 def test_images_have_a_pixel_a_column_and_stay_small():

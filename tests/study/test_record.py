@@ -195,7 +195,7 @@ def test_folds_are_as_many_as_there_were(made):
     study = record(made(requested(folds=9)))
     assert study.held_out.startswith("Scores are from 4 folds")
     assert {row.split for row in study.scores} == {"4 folds by speaker"}
-    assert "9 folds were asked for, and there are speakers for 4" in study.warnings
+    assert "there are speakers for 4 folds, not for 9" in study.warnings
     assert not any("folds" in warning for warning in record(made()).warnings)
 
 

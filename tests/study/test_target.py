@@ -17,7 +17,7 @@ from emobridge.bundle import Recognizer
 from emobridge.data.audio import read_utterance
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.settings import Budget
 from emobridge.study import target as target_module
 from emobridge.study.adapt import adapt

@@ -21,7 +21,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders.logmel import Logmel
 from emobridge.errors import UserError
 from emobridge.features.normalisation import SHRINKAGE
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.settings import Adapt
 from emobridge.study import prepare as room
 from emobridge.study import run as runs

@@ -23,7 +23,8 @@ from emobridge.data.manifest import read_manifest
 from emobridge.data.speech import Fold, Speech
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.inference import evaluate, predict
+from emobridge.inference.evaluate import evaluate
+from emobridge.inference.predict import predict
 from emobridge.settings import Adapt, write_settings
 from emobridge.study.adapt import train
 from emobridge.study.cases import draft

@@ -16,8 +16,8 @@ import emobridge
 from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
-from emobridge.bundle.files import Contents, read_bundle, read_cards, write_bundle
-from emobridge.bundle.hub import bundle_folder, upload_bundle
+from emobridge.bundle.files import Contents, bundle_digest, read_bundle, read_cards, write_bundle
+from emobridge.bundle.hub import HubPlace, bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
 from emobridge.bundle.redacted import redacted_branch
 from emobridge.bundle.router import Router
@@ -36,6 +36,7 @@ from emobridge.progress import report_note
 from emobridge.types import SCALE, Range, Utterance, person_labels
 
 if TYPE_CHECKING:
+    from emobridge.bundle.onnx_export import OnnxExport
     from emobridge.inference.inputs import AudioInput
     from emobridge.inference.predictions import Predictions
 
@@ -76,6 +77,7 @@ class Recognizer:
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
         self.card, self.cards = "", dict[str, str]()  # of the model, and of languages by their name
+        self.digest = ""  # of the bundle that it was loaded from, or last saved to
         with use_adapters(encoder, None):
             if "end-to-end" in spec.trained_parts:
                 encoder.digest = state_digest(base_state(encoder))
@@ -170,8 +172,12 @@ class Recognizer:
     @property
     def constructed(self) -> bool:
         """Whether attributes that were computed from audio went into any branch: see data.constructed."""
-        corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
-        return bool(self.attributes) and any(map(is_constructed, corpora))
+        return bool(self.attributes) and any(map(is_constructed, self.corpora))
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora that it was trained on or adapted to, by the names in their manifests."""
+        return tuple(dict.fromkeys(corpus for branch in self.branches for corpus, _ in branch.spec.domains))
 
     def exposure(self, utterances: Sequence[Utterance]) -> Exposure:
         """How much of some utterances, which can be read, its branches were trained on or adapted to."""
@@ -184,9 +190,8 @@ class Recognizer:
         pairs = list(zip(exposures, utterances, person_labels(utterances)))
         related = (SAME_FILE, SAME_SPEAKER)
         speakers = {name for exposure, _, name in pairs if exposure in related and name is not None}
-        corpora = {corpus for branch in self.branches for corpus, _ in branch.spec.domains}
         nameless = sum(
-            exposure == UNSEEN and row.speaker is None and row.corpus in corpora for exposure, row, _ in pairs
+            exposure == UNSEEN and row.speaker is None and row.corpus in self.corpora for exposure, row, _ in pairs
         )
         return Exposure(exposures, tuple(sorted(speakers)), nameless, unrecorded)
 
@@ -297,8 +302,23 @@ class Recognizer:
             if branch.language in taken and not replace:
                 raise UserError(f"language {branch.language!r}: is in both; leave one out, or --replace the earlier")
         branches = [branch for branch in self.branches if branch.language not in taken]
-        branches += [self._moved_here(branch, other.encoder) for branch in other.branches]
+        branches += [other._moved_to(branch, self.encoder) for branch in other.branches]
         return self._of(Contents(self.encoder, tuple(branches)))
+
+    def moved_to(self, encoder: Encoder) -> Recognizer:
+        """The same recogniser on another encoder of the same base, where other recognisers may be too.
+
+        Its adapters are copied there. Errors: ValueError for another base.
+        """
+        here = (self.encoder.name, self.base, self.encoder.options)
+        with use_adapters(encoder, None):
+            there = (encoder.name, encoder.digest, encoder.options)
+        if here != there:
+            raise ValueError(f"{there} is another encoder than {here}")
+        branches = tuple(self._moved_to(branch, encoder) for branch in self.branches)
+        moved = self._of(Contents(encoder, branches, self.router))
+        moved.card, moved.cards = self.card, self.cards
+        return moved
 
     @classmethod
     def joined(cls, folders: Sequence[str | Path], *, encoder: str | None = None, replace: bool = False) -> Recognizer:
@@ -331,8 +351,20 @@ class Recognizer:
             branches = tuple(redacted_branch(branch, redacted_by) for branch in branches)
         contents, state = Contents(self.encoder, branches, self.router), base_state(self.encoder) if trained else {}
         write_bundle(Path(folder), contents, state, card, cards or {}, beside=redacted_by is not None)
-        self.card, self.cards = card, dict(cards or {})
+        self.card, self.cards, self.digest = card, dict(cards or {}), bundle_digest(folder)
         return Path(folder)
+
+    def to_onnx(self, folder: str | Path, *, language: str | None = None) -> OnnxExport:
+        """Write one file of ONNX, from waveforms to calibrated probabilities, with labels.json and a README.md.
+
+        language: of the branch that answers, by default the last one. Other runtimes run it without emobridge; before
+        it stays it is compared with this recogniser on made sounds. See docs/onnx.md for what is in it and what not.
+        Errors: UserError for an unknown language, what a graph cannot hold, missing packages (the extra `onnx`), and a
+        graph that does not answer alike; nothing is written then.
+        """
+        from emobridge.bundle.onnx_export import write_onnx
+
+        return write_onnx(self, folder, language)
 
     @classmethod
     def load(
@@ -357,18 +389,20 @@ class Recognizer:
         recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
         move(recognizer.encoder, chosen)
         recognizer.card, recognizer.cards = read_cards(folder)
+        recognizer.digest = bundle_digest(folder)
         return recognizer
 
     from_pretrained = load  # the name that models of the hub go by
 
-    def push_to_hub(self, model: str, *, card: str = "", token: str | None = None, private: bool | None = None) -> str:
+    def push_to_hub(self, model: str, *, card: str = "", **place: Any) -> str:
         """Put the bundle on the hub as the model "user/name", and return its address.
 
         Its safetensors, JSON and model cards are uploaded, and nothing else; an encoder that was not trained stays
-        where it is. card: by default that with which the bundle was saved or loaded. token: by default that of
-        `hf auth login`. private: of a new model; by default as the hub has it.
-        Errors: UserError where there is no card, for an id that is none, and for whatever the hub refuses.
+        where it is. card: by default that with which the bundle was saved or loaded; it must name the corpora.
+        place: the other fields of `bundle.hub.HubPlace`: token (by default that of `hf auth login`), private (by
+        default true) and branch. Errors: UserError where there is no card, and as `bundle.hub.upload_bundle`.
         """
+        where = HubPlace(model=model, **place)
         card = card or self.card
         if not card:
             raise UserError(f"{model}: the recogniser has no model card; save it with one first, or give card=")
@@ -376,7 +410,7 @@ class Recognizer:
             report_note(f"the encoder {Path(self.spec.encoder).name} is not on the hub: others give theirs (--encoder)")
         with tempfile.TemporaryDirectory(prefix="emobridge-") as folder:
             self.save(folder, card, self.cards)
-            return upload_bundle(Path(folder), model, token=token, private=private)
+            return upload_bundle(Path(folder), where, self.corpora)
 
     @classmethod
     def _of(cls, contents: Contents) -> Recognizer:
@@ -406,12 +440,12 @@ class Recognizer:
                 theirs, ours = (", ".join(value) if isinstance(value, tuple) else str(value) for value in values)
                 raise UserError(f"{names}: other {key} ({theirs}, not {ours})")
 
-    def _moved_here(self, branch: Branch, encoder: Encoder) -> Branch:
-        """A branch on another encoder, with its adapters in this one's, at work there."""
+    def _moved_to(self, branch: Branch, encoder: Encoder) -> Branch:
+        """A branch of this recogniser on another encoder, with its adapters there, at work."""
         if branch.adapters is None or encoder is self.encoder:
             return branch
-        switch_adapters(self.encoder, None)
-        return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))
+        switch_adapters(encoder, None)
+        return dataclasses.replace(branch, adapters=branch.adapters.copy_to(encoder))
 
 
 def load(

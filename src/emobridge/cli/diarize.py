@@ -31,7 +31,8 @@ class DiarizeRequest:
     """Options of `diarize`."""
 
     model: str = option(
-        help="Folder of a trained diarizer, of SpeechBrain's emotion diarization, or the bundle of a recogniser.",
+        help="Folder of a trained diarizer, of SpeechBrain's emotion diarization, or the bundle of a recogniser; or a "
+        "model of the hub, user/name.",
         argument=True,
     )
     audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
@@ -89,7 +90,9 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.diarization.references import read_reference
     from emobridge.diarization.timeline import diarize
     from emobridge.diarization.windowed import WindowedRecognizer
-    from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
+    from emobridge.inference.journal import Journal
+    from emobridge.inference.output import choose_output, write_predictions
+    from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note, report_skipped
 
     skipped: list[tuple[str, str]] = []

@@ -35,7 +35,7 @@ def join(
     from emobridge.bundle import Recognizer
     from emobridge.bundle.hub import bundle_folder
     from emobridge.corpora import utterances_at
-    from emobridge.inference import learn_router
+    from emobridge.inference.routing import learn_router
     from emobridge.report.joined_card import card_of, joined_card
 
     check_folder("--out", out)

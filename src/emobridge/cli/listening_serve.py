@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from emobridge.cli.stopping import keep_work
+from emobridge.cli.tokens import LOCAL_HOSTS, read_token
 from emobridge.errors import UserError
-from emobridge.files import unreadable
 
 TOKEN_VARIABLE = "EMOBRIDGE_LISTENING_TOKEN"
-LARGEST_TOKEN_FILE = 10_000  # bytes
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
@@ -35,36 +33,15 @@ def serve(
         from emobridge.listening import serving
     except ModuleNotFoundError as error:
         raise UserError(f"listening serve: {error.name} is missing: pip install 'emobridge[listening]'") from error
-    secret, is_new = _token(token, token_file)
+    given = read_token(token, token_file, TOKEN_VARIABLE)
+    secret = given or secrets.token_urlsafe(24)
 
     def report(address: str) -> None:
         keep_work()
         print(f"listening test: {address}", f"administration: {address}admin", sep="\n", flush=True)
-        if is_new:
+        if not given:
             print(f"token of the administration: {secret}", flush=True)
         if host not in LOCAL_HOSTS:
             report_note("answers and the token travel unencrypted: put a proxy with https before it on open networks")
 
     serving.serve(study, secret, host=host, port=port, on_ready=report, on_note=report_note)
-
-
-def _token(token: str, file: Path | None) -> tuple[str, bool]:
-    """The token of the administration, and whether it is made here."""
-    if token and file is not None:
-        raise UserError("--token: does nothing with --token-file; give one of them")
-    if file is not None:
-        try:
-            with file.open(encoding="utf-8") as lines:
-                text = lines.read(LARGEST_TOKEN_FILE).strip()
-        except OSError as error:
-            raise unreadable(file, error) from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file}: is not UTF-8 text ({error.reason})") from error
-        if not text:
-            raise UserError(f"{file}: expected a token, and it is empty")
-        return text, False
-    if text := token or os.environ.get(TOKEN_VARIABLE, "").strip():
-        return text, False
-    import secrets
-
-    return secrets.token_urlsafe(24), True

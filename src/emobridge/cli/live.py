@@ -103,7 +103,7 @@ def _standard_input() -> Iterator[bytes]:
 def _print(answers: Iterable[Prediction], form: str, synthetic: bool) -> None:
     """Print each answer as soon as it is there."""
     if form == "jsonl":
-        from emobridge.inference import write_predictions
+        from emobridge.inference.output import write_predictions
 
         write_predictions(answers, form=form, synthetic=synthetic)
         return

@@ -22,9 +22,12 @@ from emobridge.cli import join as cli_join
 from emobridge.cli import listening as cli_listening
 from emobridge.cli import live as cli_live
 from emobridge.cli import probe as cli_probe
+from emobridge.cli import push as cli_push
 from emobridge.cli import recipe as cli_recipe
+from emobridge.cli import serve as cli_serve
 from emobridge.cli import similarity as cli_similarity
 from emobridge.cli import suggest as cli_suggest
+from emobridge.cli import to_onnx as cli_to_onnx
 from emobridge.cli import train_diarizer as cli_train_diarizer
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
@@ -189,7 +192,11 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.bundle import Recognizer, bundle_digest
     from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
-    from emobridge.inference import BundleProcesses, Journal, choose_output, predict, utterances_of, write_predictions
+    from emobridge.inference.journal import Journal
+    from emobridge.inference.output import choose_output, write_predictions
+    from emobridge.inference.predict import predict
+    from emobridge.inference.processes import BundleProcesses
+    from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note
     from emobridge.report.redact import redacted_predictions
 
@@ -286,7 +293,10 @@ app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_p
 app.command(rich_help_panel=USING)(cli_diarize.diarization_command)
 app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
 app.command(rich_help_panel=USING)(cli_live.live)
+app.command(rich_help_panel=USING)(cli_serve.serve)
 app.command(rich_help_panel=USING)(cli_join.join)
+app.command("to-onnx", rich_help_panel=USING)(cli_to_onnx.to_onnx)
+app.command(rich_help_panel=USING)(cli_push.push)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
 app.add_typer(cli_listening.app, name="listening", rich_help_panel=STUDIES)

@@ -97,7 +97,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             print(f"missing: {line}", file=sys.stderr, flush=True)
         if not runs:
             more = f"; and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0]}{more}")
+            raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0].rstrip('.')}{more}")
         if request.toy:
             runs, missing = _marked(runs, missing)
         if request.dry_run:

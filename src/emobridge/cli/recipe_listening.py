@@ -44,7 +44,7 @@ def run_listening_recipe(
         print(f"missing: {line}", file=sys.stderr, flush=True)
     if not prepared:
         more = f"; and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0]}{more}")
+        raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0].rstrip('.')}{more}")
     answers = _simulated(prepared) if request.toy else _answers(prepared, request.answers)
     if not answers:
         print("\n".join(request_lines(prepared)))

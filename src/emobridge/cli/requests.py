@@ -23,6 +23,7 @@ from emobridge.settings import (
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
+BUNDLE_HELP = "Folder of the bundle, such as run/bundle, or a model of the hub, user/name or user/name@revision."
 AUDIO_HELP = "Audio files, folders of them, or manifests (.jsonl)."
 FORMAT_HELP = (
     "Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or label-studio. By "
@@ -70,7 +71,7 @@ def check_folder(flag: str, path: str | Path) -> None:
 class PredictRequest:
     """Options of `predict`."""
 
-    bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
+    bundle: str = option(help=BUNDLE_HELP, argument=True)
     audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
     format: str = option("", help=FORMAT_HELP)
     out: str = option("", help=OUT_HELP)
@@ -97,7 +98,7 @@ class PredictRequest:
 class EvaluateRequest:
     """Options of `evaluate`."""
 
-    bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
+    bundle: str = option(help=BUNDLE_HELP, argument=True)
     on: str = option(help="Manifest with labels, or a folder of class folders.")
     out: str = option("scores.json", help="File for the scores, .json or .csv.")
     untold: str = option("", help=UNTOLD_HELP)
@@ -120,7 +121,7 @@ class EvaluateRequest:
 class SuggestRequest:
     """Options of `suggest`."""
 
-    bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
+    bundle: str = option(help=BUNDLE_HELP, argument=True)
     on: str = option(help="Manifest, or folder, of speech in the new language.")
     by: str = option(
         "representative", help="How utterances are ranked: representative, margin, entropy, mixed, core-set or random."
@@ -141,7 +142,9 @@ class SuggestRequest:
 class LiveRequest:
     """Options of `live`."""
 
-    bundle: str = option("", help="Folder of a diarizer or of a recogniser, such as run/bundle.", argument=True)
+    bundle: str = option(
+        "", help="Folder of a diarizer or of a recogniser, such as run/bundle, or a model of the hub.", argument=True
+    )
     source: str = option("", help="-: raw PCM from standard input. By default a microphone.", argument=True)
     format: str = option("text", help="Format of the answers.", choices=("text", "jsonl"))
     input_device: str = option("", help="The microphone: its number, or a part of its name.")

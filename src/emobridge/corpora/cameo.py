@@ -57,7 +57,7 @@ LICENCE = "that of each corpus, in the column `license` of its table"
 CITATION = (
     "CAMEO: Collection of multilingual emotional speech corpora (2025). arXiv:2505.11051; and the paper of each corpus"
 )
-OBTAIN = "Get amu-cai/CAMEO from the Hugging Face hub and save it as files, as the docstring of this corpus shows."
+OBTAIN = "Get amu-cai/CAMEO from the Hugging Face hub; python -m pydoc emobridge.corpora.cameo shows how to save it."
 
 METADATA = ("metadata.csv", "*/metadata.csv", "*/*/metadata.csv")
 TABLE_COLUMNS = ("file_id", "emotion", "speaker_id", "dataset", "language")

@@ -174,6 +174,8 @@ class _Folder:
         if self.speaker != "unknown":
             nameless = [name for name, speaker in zip(self.names, self.speakers) if speaker is None]
             notes.append(_note(f"speaker={self.speaker} finds no speaker in", nameless))
+        if self.speaker == "folder" and not self.distance:
+            notes.append(_nested_note([speaker for speaker in self.speakers if speaker]))
         if self.speaker != "channel":
             notes.append(_note("channels mixed into one (--speaker channel keeps them apart):", self.stereo))
         notes.append(_note("left out as no audio:", self.others))
@@ -183,3 +185,16 @@ class _Folder:
 
 def _note(text: str, names: Sequence[str]) -> str:
     return f"{text} {listing(names)}" if names else ""
+
+
+def _nested_note(speakers: Sequence[str]) -> str:
+    """A line where several folders of speakers lie in one folder, which may be the speaker; "" where none do."""
+    inside: dict[str, str] = {}
+    for speaker in speakers:
+        above = speaker.rpartition("/")[0]
+        if above and inside.setdefault(above, speaker) != speaker:
+            return (
+                f"each folder with recordings is a speaker, such as {inside[above]!r} and {speaker!r}; if both are "
+                f"{above!r}: --speaker '{{speaker}}/{{}}/{{}}'"
+            )
+    return ""

@@ -98,6 +98,23 @@ def _checked(facts: Facts) -> Facts:
     return facts
 
 
+def stated_seconds(path: Path) -> float | None:
+    """The length that a file's header states, in s, right or wrong; None where it states none. Nothing is decoded."""
+    with contextlib.suppress(soundfile.LibsndfileError, OSError):
+        about = soundfile.info(str(path))
+        return about.frames / about.samplerate if about.frames < UNKNOWN_LENGTH else None
+    errors = (ImportError, ValueError, LookupError, NotImplementedError, OSError)
+    with contextlib.suppress(*errors), Clamped(str(path)) as content, Ffmpeg(content) as decoder:
+        return decoder.stated_seconds
+    return None
+
+
+def forget_files() -> None:
+    """Let go of what is known of files, and of the one that is being decoded: for who reads thousands, each once."""
+    _facts.cache_clear()
+    _cursors.clear()
+
+
 def stretch(path: Path, facts: Facts, first: int, last: int) -> Iterator[Samples]:
     """Frames `first` to `last` in pieces of at most BLOCK seconds, fewer where decoding ends before.
 

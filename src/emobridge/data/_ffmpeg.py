@@ -101,6 +101,12 @@ class Ffmpeg:
     def __exit__(self, *exception: object) -> None:
         self.container.close()
 
+    @property
+    def stated_seconds(self) -> float | None:
+        """The length that the container states, in s; None where it states none."""
+        length: int | None = self.container.duration
+        return None if length is None else length / float(self.av.time_base)
+
     def blocks(self) -> Iterator[Samples]:
         """All that can be decoded; damaged packets are left out, as players do."""
         frames = self._frames()

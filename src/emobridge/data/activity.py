@@ -18,6 +18,7 @@ from emobridge.settings import DETECTORS
 from emobridge.types import SAMPLE_RATE
 
 SHORTEST_SPEECH = 0.25  # s; a cough or a click is shorter, a word that carries an emotion is not
+LEAST_SPEECH = 0.3  # s in a stretch that is answered: about a short word
 LONGEST_PAUSE = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
 PADDING = 0.1  # s on either side, for the quiet begins and ends of words
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from emobridge.errors import UserError, unknown
 from emobridge.options import pairs
@@ -19,7 +19,9 @@ from emobridge.types import ATTRIBUTES, Range, Utterance
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
+Values = TypeVar("Values", "NDArray[np.float64]", "Tensor")
 OTHERS = ""  # in place of a corpus's name: all corpora that declare no scale
 CONSTRUCTED_ENDING = "-constructed"  # ends the name of a corpus whose attributes are computed: see data.constructed
 
@@ -68,8 +70,8 @@ def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
     return 2 * (values - scale.low) / (scale.high - scale.low) - 1
 
 
-def unscaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
-    """Map values of any shape from [-1, 1] back to a scale, without clipping to its ends.
+def unscaled(values: Values, scale: Range) -> Values:
+    """Map values of any shape, an array or a tensor, from [-1, 1] back to a scale, without clipping to its ends.
 
     >>> import numpy as np
     >>> unscaled(np.array([-1.0, 0.0, 1.0]), Range(1, 7)).tolist()

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from emobridge.data._decoders import AudioError as AudioError
 from emobridge.data._decoders import Facts, audio_errors, facts_of, stretch
+from emobridge.data._decoders import forget_files as forget_files
+from emobridge.data._decoders import stated_seconds as _stated_seconds
 from emobridge.data._ffmpeg import Samples
 from emobridge.data.notes import noted_digest
 from emobridge.types import SAMPLE_RATE, Utterance
@@ -40,6 +42,14 @@ def duration(path: str | Path) -> float:
     """
     facts = facts_of(_checked(path))
     return facts.frames / facts.rate
+
+
+def stated_seconds(path: str | Path) -> float | None:
+    """The length that a file's header states, in s, right or wrong; None where it states none, or is no audio.
+
+    It costs nothing: for a look at a file before `duration`. Errors: AudioError for what is no file.
+    """
+    return _stated_seconds(_checked(path))
 
 
 def utterance_seconds(utterance: Utterance) -> float:

@@ -43,6 +43,23 @@ def cores_of(environment: Mapping[str, str]) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def share_of_cores(processes: int, *, spared: int = 0) -> int:
+    """The threads of a large encoder in each of several processes that share the cores, at least one.
+
+    spared: cores that are left to others.
+    """
+    return max(1, ((_cores or cores_of(os.environ)) - spared) // processes)
+
+
+def take_cores(threads: int) -> None:
+    """Give large encoders of this process so many threads, and all else one."""
+    import torch
+
+    global _cores
+    _cores = threads
+    torch.set_num_threads(1)
+
+
 def count_weights(module: nn.Module) -> int:
     """The weights of a module, trained or not."""
     return sum(weight.numel() for weight in module.parameters())

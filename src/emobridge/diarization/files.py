@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 import emobridge
 from emobridge.adapters.base import read_weights
 from emobridge.bundle import DESCRIPTION, MODEL_CARD, Recognizer
-from emobridge.bundle.hub import HUB_ID
+from emobridge.bundle.hub import DIARIZER, DIARIZER_TENSORS, bundle_folder
 from emobridge.bundle.places import check_digest, encoder_at, written_place
 from emobridge.data.devices import choose_device, move
 from emobridge.diarization.base import FrameModel
@@ -39,7 +39,6 @@ from emobridge.files import file_digest, is_readable, read_json, whole_file
 from emobridge.registry import load_listed
 from emobridge.settings import from_mapping
 
-DIARIZER, DIARIZER_TENSORS = "diarizer.json", "diarizer.safetensors"
 _FORMAT = 1  # of diarizer.json; a reader refuses a higher one
 _DIGEST = "sha256"  # of all the rest of diarizer.json but the place of the encoder, which may move
 # What the weights of another head make of a head, and sizes that make no head.
@@ -54,12 +53,13 @@ def is_diarizer(folder: str | Path) -> bool:
 def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: str = "auto") -> FrameModel:
     """What tells emotions over time: a trained diarizer, SpeechBrain's checkpoint, or a recogniser with its window.
 
+    folder: of one of these, or a diarizer or recogniser of the hub, such as "user/name" or "user/name@revision".
     encoder: where its encoder is now, if it has moved. device: where the encoder computes; auto is a GPU where there is
     one. Errors: UserError for a device that is not there, a folder that is none of these, and files that are damaged or
     do not fit each other.
     """
     chosen = choose_device(device)
-    path = Path(folder)
+    path = bundle_folder(folder)
     if is_diarizer(path):
         return read_diarizer(path, encoder=encoder, device=device)
     from emobridge.diarization.speechbrain import SpeechBrainDiarizer, is_speechbrain
@@ -69,7 +69,7 @@ def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: 
         model: FrameModel = SpeechBrainDiarizer.load(path, encoder=encoder)
         move(model.encoder, chosen)  # type: ignore[attr-defined]
         return model
-    if not path.exists() and not HUB_ID.fullmatch(str(folder)):
+    if not path.exists():
         raise UserError(
             f"{path}: no such folder; expected a diarizer, the bundle of a recogniser, or SpeechBrain's model"
         )
@@ -78,7 +78,7 @@ def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: 
             f"{path}: is no diarizer (there is no {DIARIZER}, nor a {DESCRIPTION} of a recogniser); train one: "
             "emobridge train-diarizer SOURCE --out FOLDER"
         )
-    recognizer: FrameModel = WindowedRecognizer(Recognizer.load(folder, encoder=encoder, device=device))
+    recognizer: FrameModel = WindowedRecognizer(Recognizer.load(path, encoder=encoder, device=device))
     return recognizer
 
 

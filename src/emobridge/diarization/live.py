@@ -18,14 +18,14 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from emobridge.data.activity import speech_segments
+from emobridge.data.activity import LEAST_SPEECH, speech_segments
 from emobridge.data.audio import LARGEST_SAMPLE
 from emobridge.diarization.base import FrameModel, Waveform
 from emobridge.diarization.pcm import Gap, SoundBlock
 from emobridge.diarization.timeline import joined_frames
 from emobridge.errors import UserError
 from emobridge.inference.rows import unsure_reason
-from emobridge.inference.segments import LEAST_SPEECH, NO_SPEECH, TOO_SHORT
+from emobridge.inference.segments import NO_SPEECH, TOO_SHORT
 from emobridge.settings import Live
 from emobridge.types import SAMPLE_RATE, Prediction
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.data.activity import resolve_detector
+from emobridge.data.activity import LEAST_SPEECH, resolve_detector
 from emobridge.data.audio import AudioError, channels_agree, printable, utterance_pieces, utterance_seconds
 from emobridge.diarization.base import FrameModel, Waveform
 from emobridge.diarization.smoothing import Mask, Smoother, Smoothing, TimelineSegment
@@ -26,7 +26,7 @@ from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.predict import in_seconds, mixed_note, note_languages
 from emobridge.inference.routing import modes_of
 from emobridge.inference.rows import chosen_labels, unsure_reason
-from emobridge.inference.segments import LEAST_SPEECH, NO_SPEECH, NOT_FINITE, TIME_ROUNDING, TOO_SHORT, Span, speech_of
+from emobridge.inference.segments import NO_SPEECH, NOT_FINITE, TIME_ROUNDING, TOO_SHORT, Span, speech_of
 from emobridge.inference.sources import by_channel
 from emobridge.progress import Progress
 from emobridge.settings import HEARD_WINDOW, Diarizing

@@ -13,26 +13,22 @@ deviations less so: single clips fall to 0.98 in Whisper base's fifth and sixth 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from emobridge.data.graphs import GRAPH_BYTES, export_graph, onnx_packages, quiet
 from emobridge.data.threads import LARGE_ENCODER, threads_of
 from emobridge.errors import UserError, lacks_memory
 from emobridge.files import cache_folder, is_readable, unreadable, whole_file
 
 FORM = 2  # of the exported graph: part of the file's name
-OPSET = 17
-GRAPH_BYTES = 1_900_000_000  # of weights in a graph: its file format ends at 2 GiB
 EXTRAS = {"onnx": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}  # of the package, by engine
 
 
@@ -135,17 +131,16 @@ def engine_of(
 
 def write_graph(path: Path, module: nn.Module, example: Tensor, axis: int) -> None:
     """Write the graph of a module that gives a tuple of layers (1, F, D); the example's `axis` may have any length."""
-    with _quiet(), torch.no_grad(), whole_file(path) as temporary:
+    with torch.no_grad():
         names = [f"layer_{index}" for index in range(len(module.eval()(example)))]
-        torch.onnx.export(
-            module.eval(),  # the exporter puts every part back into the mode of the whole
-            (example,),
-            str(temporary),
-            dynamo=False,
-            input_names=["input"],
-            output_names=names,
-            dynamic_axes={"input": {axis: "samples"}, **{name: {1: "frames"} for name in names}},
-            opset_version=OPSET,
+    with whole_file(path) as temporary:
+        export_graph(
+            temporary,
+            module,
+            example,
+            "input",
+            names,
+            {"input": {axis: "samples"}, **{name: {1: "frames"} for name in names}},
         )
 
 
@@ -153,7 +148,7 @@ def _export_int8(path: Path, module: nn.Module, example: Tensor, axis: int, exac
     _, onnx = packages("onnx-int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
+    with quiet(), tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
         write_graph(plain, module, example, axis)
         names = [node.name for node in onnx.load(str(plain)).graph.node if node.op_type == "MatMul"]
@@ -169,28 +164,6 @@ def _export_int8(path: Path, module: nn.Module, example: Tensor, axis: int, exac
             )
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' advice on other settings."""
-    silent = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(silent)
-
-
 def packages(engine: str) -> tuple[Any, Any]:
     """onnxruntime and onnx. Errors: UserError where one that the engine needs is not installed."""
-    try:
-        import onnx.utils
-        import onnxruntime
-
-        if engine == "openvino":
-            import openvino  # noqa: F401
-    except ModuleNotFoundError as error:
-        extra = EXTRAS[engine]
-        raise UserError(f"engine {engine} needs the package {error.name}: pip install 'emobridge[{extra}]'") from error
-    return onnxruntime, onnx
+    return onnx_packages(f"engine {engine}", EXTRAS[engine])

@@ -23,8 +23,34 @@ def reflected(wave: Tensor, lengths: Tensor, margin: int) -> Tensor:
 
 def power(wave: Tensor, window: Tensor, size: int, hop: int) -> Tensor:
     """Power spectrogram of already padded (B, T): (B, size // 2 + 1, frames); frame i begins at sample i * hop."""
+    if torch.onnx.is_in_onnx_export():
+        offset = (size - len(window)) // 2  # the window stands in the middle of a frame
+        frames = framed(wave[:, offset : wave.shape[1] - (size - len(window) - offset)], len(window), hop)
+        return frame_power(frames * window, size).transpose(1, 2)
     spectrum = torch.stft(wave, size, hop, win_length=len(window), window=window, center=False, return_complex=True)
     return spectrum.real.square() + spectrum.imag.square()
+
+
+def framed(wave: Tensor, size: int, hop: int) -> Tensor:
+    """(B, T) -> (B, frames, size): frame i begins at sample i * hop; what fills no frame is left out."""
+    if not torch.onnx.is_in_onnx_export():
+        return wave.unfold(1, size, hop)
+    count = (wave.shape[1] - size) // hop + 1
+    return wave[:, (hop * torch.arange(count))[:, None] + torch.arange(size)]
+
+
+def frame_power(frames: Tensor, size: int) -> Tensor:
+    """Power spectra of windowed frames (B, F, N), continued by zeros to `size`: (B, F, size // 2 + 1).
+
+    A graph of ONNX has products with cosines and sines, in double precision, which lose fewer digits than an FFT. A
+    runtime computes these once, when it loads the graph, for the numbers that they follow from are constants.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        spectrum = torch.fft.rfft(frames, size)
+        return spectrum.real.square() + spectrum.imag.square()
+    angle = 2 * np.pi / size * torch.outer(torch.arange(int(frames.shape[2])), torch.arange(size // 2 + 1)).double()
+    doubled = frames.double()
+    return ((doubled @ angle.cos()).square() + (doubled @ angle.sin()).square()).float()
 
 
 def slaney_filters(bands: int, size: int) -> Tensor:

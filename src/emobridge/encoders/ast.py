@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._spectral import kaldi_filters
+from emobridge.encoders._spectral import frame_power, framed, kaldi_filters
 from emobridge.encoders._transformers import first_layers, open_model, quiet
 from emobridge.encoders._weights import read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import WEIGHT_OPTIONS, Encoder, Option, check_options, seed_of, seeded, state_digest
@@ -52,6 +52,7 @@ class Ast(Encoder):
         "time_mask": 0,
         **WEIGHT_OPTIONS,
     }
+    has_graph = True
     filters: Tensor
     hann: Tensor
 
@@ -123,7 +124,7 @@ class Ast(Encoder):
         whole = 1 + (frames - self.patch) // self.stride  # patches within each clip
         # (L, B, 2 + bands * moments, D): two tokens of the whole spectrogram come first, then the bands, each over time
         hidden = hidden[:, :, 2:].unflatten(2, (-1, moments)).mean(2)
-        return hidden[:, :, : int(whole.max())], whole
+        return hidden[:, :, : whole.max()], whole
 
     def _hidden(self, spectrogram: Tensor) -> list[Tensor]:
         """Layers 0 to `last_layer`, each (B, patches, D)."""
@@ -144,11 +145,10 @@ class Ast(Encoder):
         Windows of 25 ms every 10 ms, each without its mean, pre-emphasised by 0.97; frames beyond a clip's own are zero
         before standardisation.
         """
-        cut = wave.unfold(1, SIZE, HOP)[:, : self.max_length]
+        cut = framed(wave, SIZE, HOP)[:, : self.max_length]
         cut = cut - cut.mean(2, keepdim=True)
         cut = torch.cat([cut[..., :1] * (1 - 0.97), cut[..., 1:] - 0.97 * cut[..., :-1]], dim=2)
-        spectrum = torch.fft.rfft(cut * self.hann, BINS)
-        mel = (spectrum.real.square() + spectrum.imag.square()) @ self.filters.T
+        mel = frame_power(cut * self.hann, BINS) @ self.filters.T
         mel = mel.clamp(min=torch.finfo(torch.float32).eps).log()
         inside = torch.arange(mel.shape[1], device=mel.device) < frames[:, None]
         mel = torch.where(inside[..., None], mel, 0.0)

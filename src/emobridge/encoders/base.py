@@ -12,16 +12,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.onnx.operators import shape_as_tensor
 
 from emobridge.data.activity import FRAME_RATE, loud_frames
 from emobridge.data.threads import count_weights, encoder_threads
+from emobridge.encoders._loudness import whole_loud_frames
 from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
 from emobridge.registry import identity, plugin_name
@@ -75,6 +77,7 @@ class Encoder(nn.Module):
     engine_choice: str = "torch"  # what runs it where it is frozen, as asked for; auto is chosen at the first clip
     active_adapters: Any = None  # the emobridge.adapters.Adapters that take effect in it
     inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
+    has_graph: ClassVar[bool] = False  # whether `encode_whole` is made of operations that ONNX has
     _last_layer: int | None = None  # see `stop_after`
 
     def __init__(self) -> None:
@@ -161,15 +164,30 @@ class Encoder(nn.Module):
         """
         raise NotImplementedError(f"encoder {self.name} has neither `encode` nor a `forward` of its own")
 
-    def forward(self, wave: Tensor, mask: Tensor) -> Layers:
-        """(B, T) float32 at 16 kHz and its (B, T) bool mask -> Layers; autograd flows through it."""
+    def encode_whole(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode` of clips of one length, as a graph of ONNX is made of it: no step depends on a number in a tensor.
+
+        A family whose `has_graph` is true overrides it where its `encode` has such steps.
+        """
+        return self.encode(wave, lengths)
+
+    def forward(self, wave: Tensor, mask: Tensor | None) -> Layers:
+        """(B, T) float32 at 16 kHz and its (B, T) bool mask -> Layers; autograd flows through it.
+
+        Without a mask the clips are whole and at most `window` long, and the steps are those of a graph of ONNX.
+        """
+        if mask is None:
+            return self._layers(*self._encode(*lengthened(wave, self.minimum), self.encode_whole))
         if self.training and self.engine_choice not in TRAINABLE_ENGINES:
             raise UserError(f"encoder {self.name} with engine {self.engine_choice}: cannot be trained; {TORCH_HINT}")
         wave, lengths = clean(wave, mask, self.minimum)
         size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
         encode = self._encode if wave.shape[1] <= size else functools.partial(self._windows, size=size)
         with encoder_threads(count_weights(self)):
-            hidden, frames, speech = encode(wave, lengths)
+            return self._layers(*encode(wave, lengths))
+
+    def _layers(self, hidden: Tensor, frames: Tensor, speech: Tensor) -> Layers:
+        """What `_encode` gives as a record."""
         valid = torch.arange(hidden.shape[2], device=frames.device) < frames[:, None]
         over_speech = self.pooled_frames == "speech" and self.frame_rate > 0
         return Layers(hidden, valid, self.frame_rate, speech if self._tells_speech else None, over_speech)
@@ -180,11 +198,13 @@ class Encoder(nn.Module):
         has_speech_statistic = any(name.startswith(SPEECH_PREFIX) for name in self.statistics)
         return self.frame_rate > 0 and (has_speech_statistic or self.pooled_frames == "speech")
 
-    def _encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _encode(
+        self, wave: Tensor, lengths: Tensor, encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """`encode`, and which frames (B, F) hold speech, where a statistic is taken over these."""
-        hidden, frames = self.encode(wave, lengths)
+        hidden, frames = (encode or self.encode)(wave, lengths)
         if not self._tells_speech:
-            return hidden, frames, frames.new_zeros(len(frames), hidden.shape[2], dtype=torch.bool)
+            return hidden, frames, frames.new_zeros(frames.shape[0], hidden.shape[2], dtype=torch.bool)
         return hidden, frames, speech_frames(wave, lengths, hidden.shape[2], frames, self.frame_rate)
 
     def _windows(self, wave: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -210,14 +230,29 @@ def speech_frames(wave: Tensor, lengths: Tensor, size: int, frames: Tensor, fram
     """
     edges = torch.arange(size + 1, dtype=torch.float64) * FRAME_RATE / frame_rate
     first, last = edges[:-1].floor().long(), edges[1:].ceil().long()
-    rows = []
-    for clip, length in zip(wave.detach(), lengths.tolist()):
-        loud = torch.from_numpy(loud_frames(clip[:length].float().cpu().numpy()))
-        count = torch.cat([torch.zeros(1, dtype=torch.long), loud.cumsum(0)])
-        rows.append(count[last.clamp(max=len(loud))] > count[first.clamp(max=len(loud))])
+    if torch.onnx.is_in_onnx_export():
+        speech = _hold_any(whole_loud_frames(wave), first, last)
+    else:
+        clips = zip(wave.detach(), lengths.tolist())
+        loud = [torch.from_numpy(loud_frames(clip[:length].float().cpu().numpy())) for clip, length in clips]
+        speech = torch.stack([_hold_any(row, first, last) for row in loud])
     valid = torch.arange(size, device=frames.device) < frames[:, None]
-    speech = torch.stack(rows).to(frames.device) & valid
-    return torch.where(speech.any(1, keepdim=True), speech, valid)
+    speech = speech.to(frames.device) & valid
+    return speech | (valid & ~speech.any(1, keepdim=True))
+
+
+def _hold_any(loud: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """(..., F) bool -> (..., S): whether any of the F from `first` (S,) on and before `last` (S,) is true."""
+    count = nn.functional.pad(loud.long().cumsum(-1), (1, 0))
+    end = loud.shape[-1]
+    return count[..., last.clamp(max=end)] > count[..., first.clamp(max=end)]
+
+
+def lengthened(wave: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
+    """Whole clips (B, T), lengthened to `minimum` samples with zeros, and their lengths (B,), in steps of a graph."""
+    size = torch.clamp(shape_as_tensor(wave)[1], min=minimum)
+    wave = nn.functional.pad(wave, (0, minimum))[:, :size]
+    return wave, size.expand(wave.shape[0])
 
 
 def clean(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
@@ -236,7 +271,7 @@ def clean(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
 def zero_padding(hidden: Tensor, frames: Tensor) -> Tensor:
     """(B, ..., F) with zeros from each clip's `frames` (B,) on, which is what convolutions see beyond a lone clip."""
     inside = torch.arange(hidden.shape[-1], device=hidden.device) < frames[:, None]
-    return torch.where(inside.reshape(len(frames), *[1] * (hidden.ndim - 2), -1), hidden, 0.0)
+    return torch.where(inside.reshape(frames.shape[0], *[1] * (hidden.ndim - 2), -1), hidden, 0.0)
 
 
 def check_options(name: str, defaults: dict[str, Option], options: dict[str, Option]) -> dict[str, Option]:

@@ -50,6 +50,7 @@ class ByolS(Encoder):
     frame_rate = LogMel.rate / 8
     minimum = max(7 * LogMel.hop, LogMel.minimum)  # eight log-mel frames, one after three poolings
     window = 30.0
+    has_graph = True
 
     def __init__(self, standardisation: str = "corpus", width: int = WIDTHS[0]) -> None:
         super().__init__()

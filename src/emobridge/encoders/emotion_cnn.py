@@ -38,6 +38,7 @@ class EmotionCnn(Encoder):
     frame_rate = SAMPLE_RATE / HOP / 27
     minimum = 35 * HOP  # 36 frames: 12 and 4 after two poolings, 3 after the last convolution, 1 after the last pooling
     window = 30.0
+    has_graph = True
     filters: Tensor
     hann: Tensor
 

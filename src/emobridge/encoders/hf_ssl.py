@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,6 +48,7 @@ class HfSsl(Encoder):
     """
 
     statistics = ("mean", "std", "speech_mean")
+    has_graph = True
     defaults: ClassVar = {"max_seconds": 30.0, **WEIGHT_OPTIONS, **ENGINE}
 
     def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:
@@ -119,15 +120,21 @@ class HfSsl(Encoder):
 
         folds: the first norm is part of the convolution, which is faster, and needs single precision.
         """
+        with self._folded():
+            yield (
+                _Hidden(self.model).eval(),
+                torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0)),
+            )
+
+    @contextlib.contextmanager
+    def _folded(self) -> Iterator[None]:
+        """Within the block the first norm, where there is one, is part of the convolution."""
         layers: Any = self.model.feature_extractor.conv_layers
         first = layers[0]
         if self.norm is not None:
             layers[0] = FoldedNorm(first)
         try:
-            yield (
-                _Hidden(self.model).eval(),
-                torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0)),
-            )
+            yield
         finally:
             layers[0] = first
 
@@ -141,14 +148,21 @@ class HfSsl(Encoder):
             return engine.run(clips, self.last_layer), _frames(lengths, self.steps)
         if self.norm is not None:
             self.norm.frames = _frames(lengths, self.steps[:1])
-        run = functools.partial(self.model, wave, attention_mask=mask.long())
-        hidden: Sequence[Tensor]
         with self.engines.autocast() if self.engines else contextlib.nullcontext():
-            if self.last_layer < self.layers - 1:
-                hidden = first_layers(run, self.model.encoder.layers, self.last_layer)
-            else:
-                hidden = all_layers(run, self.model.encoder.layers)
-        return torch.stack(tuple(hidden)).float(), _frames(lengths, self.steps)
+            hidden = self._hidden(functools.partial(self.model, wave, attention_mask=mask.long()))
+        return torch.stack(hidden).float(), _frames(lengths, self.steps)
+
+    def encode_whole(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        if self.normalises:
+            wave = _normalised(wave, torch.ones_like(wave, dtype=torch.bool), lengths)
+        with self._folded():
+            return torch.stack(self._hidden(functools.partial(self.model, wave))), _frames(lengths, self.steps)
+
+    def _hidden(self, run: Callable[[], Any]) -> list[Tensor]:
+        """Layers 0 to `last_layer`; `run` runs the model."""
+        if self.last_layer < self.layers - 1:
+            return first_layers(run, self.model.encoder.layers, self.last_layer)
+        return all_layers(run, self.model.encoder.layers)
 
 
 class _Hidden(nn.Module):
@@ -163,7 +177,7 @@ class _Hidden(nn.Module):
 
 
 class FoldedNorm(nn.Module):
-    """The first layer of base models, convolution, group norm of one channel a group and GELU, of a lone clip.
+    """The first layer of base models, convolution, group norm of one channel a group and GELU, of clips of one length.
 
     The deviation of each channel over time follows from the covariance of the kernel's few inputs. The norm so becomes
     part of the convolution's weights, which is exact and passes over the long output only once.
@@ -182,15 +196,15 @@ class FoldedNorm(nn.Module):
         self.register_buffer("bias", norm.bias.detach())
 
     def forward(self, wave: Tensor) -> Tensor:
-        """(1, 1, T) -> (1, C, F)."""
+        """(B, 1, T) -> (B, C, F)."""
         frames = (wave.shape[2] - self.kernel) // self.stride + 1
-        shifted = [wave[0, :, j : j + (frames - 1) * self.stride + 1 : self.stride] for j in range(self.kernel)]
-        inputs = torch.cat(shifted)  # (kernel, F)
-        inputs = inputs - inputs.mean(1, keepdim=True)
-        covariance = inputs @ inputs.T / frames
-        variance = ((self.weights @ covariance) * self.weights).sum(1)
-        weights = self.weights * (self.scale * (variance + self.eps).rsqrt())[:, None]
-        return nn.functional.gelu(weights @ inputs + self.bias[:, None])[None]
+        shifted = [wave[..., j : j + (frames - 1) * self.stride + 1 : self.stride] for j in range(self.kernel)]
+        inputs = torch.cat(shifted, 1)  # (B, kernel, F)
+        inputs = inputs - inputs.mean(2, keepdim=True)
+        covariance = inputs @ inputs.transpose(1, 2) / frames
+        variance = ((self.weights @ covariance) * self.weights).sum(2)
+        weights = self.weights * (self.scale * (variance + self.eps).rsqrt())[..., None]
+        return nn.functional.gelu(weights @ inputs + self.bias[:, None])
 
 
 class ClipNorm(nn.Module):

@@ -24,6 +24,7 @@ class Logmel(Encoder):
     minimum = LogMel.minimum
     window = 30.0
     pooled_frames = "speech"
+    has_graph = True
     chosen_statistics = ("mean", "std")
 
     def __init__(self) -> None:

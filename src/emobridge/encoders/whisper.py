@@ -65,6 +65,7 @@ class Whisper(Encoder):
     defaults: ClassVar = {"padding": "clip", **WEIGHT_OPTIONS, **ENGINE}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
     statistics = ("mean", "std", "speech_mean")
+    has_graph = True
     filters: Tensor
     hann: Tensor
 
@@ -146,7 +147,7 @@ class Whisper(Encoder):
         self.spares_memory = enabled
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        frames = -(-lengths // (HOP * STRIDE))
+        frames = _frame_counts(lengths)
         longest = int(frames.max())
         engine = self.engines and self.engines.engine_for(self, wave)
         if engine:
@@ -160,7 +161,11 @@ class Whisper(Encoder):
         with self.engines.autocast() if self.engines else contextlib.nullcontext():
             return torch.stack(self.layers_of(mel, mask, longest)).float(), frames
 
-    def layers_of(self, mel: Tensor, mask: Tensor | None = None, longest: int | None = None) -> list[Tensor]:
+    def encode_whole(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        frames = _frame_counts(lengths)
+        return torch.stack(self.layers_of(self.log_mel(wave, lengths), longest=frames.max())), frames
+
+    def layers_of(self, mel: Tensor, mask: Tensor | None = None, longest: int | Tensor | None = None) -> list[Tensor]:
         """(B, bands, frames) -> each layer (B, F, D), cut to the first `longest` frames."""
         hidden = nn.functional.gelu(self.conv1(mel))
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
@@ -184,13 +189,13 @@ class Whisper(Encoder):
         Frames beyond a clip are 0, as a lone clip's convolution pads; with padding "full" they are silence to 30 s.
         """
         full = self.options["padding"] == "full"
-        count = self.embed_positions.num_embeddings * STRIDE if full else -(-wave.shape[1] // (HOP * STRIDE)) * STRIDE
+        count = self.embed_positions.num_embeddings * STRIDE if full else _frame_counts(wave.shape[1]) * STRIDE
         room = count * HOP if full else (count + 2) * HOP  # two frames more overlap the end of the clip
         wave = nn.functional.pad(wave, (0, room - wave.shape[1]))
         wave = nn.functional.pad(wave[:, None], (SIZE // 2, SIZE // 2), mode="reflect")[:, 0]
         mel = (self.filters @ power(wave, self.hann, SIZE, HOP)[..., : room // HOP]).clamp(min=1e-10).log10()
         index = torch.arange(mel.shape[2], device=wave.device)
-        frames = -(-lengths // (HOP * STRIDE)) * STRIDE
+        frames = _frame_counts(lengths) * STRIDE
         overlaps = (index < frames[:, None] + 2)[:, None]
         top = torch.where(overlaps, mel, -10.0).amax(dim=(1, 2), keepdim=True)
         mel = (torch.maximum(mel, top - 8.0) + 4.0) / 4.0
@@ -263,6 +268,14 @@ def _check(config: Mapping[str, Any], directory: Path) -> None:
     deviation = config.get("init_std", 0.02)
     if isinstance(deviation, bool) or not isinstance(deviation, (int, float)) or deviation < 0:
         raise UserError(f"{where}: init_std: expected a number from 0, got {deviation!r}")
+
+
+def _frame_counts(samples: Any) -> Any:
+    """The frames of clips of so many samples, a number or (B,): the last one may be filled in part.
+
+    Only positive numbers are divided: ONNX rounds the quotients of others towards zero.
+    """
+    return (samples + HOP * STRIDE - 1) // (HOP * STRIDE)
 
 
 def _sines(positions: int, width: int) -> Tensor:

@@ -37,6 +37,7 @@ class Head(nn.Module):
     all_layers: ClassVar[bool] = False  # whether it takes all layers of an encoder at once, (L, B, F, D)
     # Whether it cuts what it sees into `layers`, an option of it, that lie side by side, and represents each by itself.
     layered: ClassVar[bool] = False
+    has_graph: ClassVar[bool] = True  # whether a graph of ONNX answers as it does, but for rounding
     closed_form: ClassVar[bool] = False  # whether its weights are computed in one step, and not by gradients
     output: nn.Linear
 

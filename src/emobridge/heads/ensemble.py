@@ -33,6 +33,7 @@ class Ensemble(ClosedFormHead):
     """`trees` of the forest, each of up to `depth` decisions in a row; `cost` of the machine's errors, above 0."""
 
     has_members = True
+    has_graph = False  # a last digit may send an utterance to another leaf
 
     def __init__(
         self,

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from emobridge.data.activity import PADDING, speech_segments
+from emobridge.data.activity import LEAST_SPEECH, PADDING, speech_segments
 from emobridge.data.audio import utterance_pieces, utterance_seconds
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 
 LONGEST_ROW = 30.0  # s: a longer row of a manifest is cut at its pauses by `auto`, for feelings change within it
 LONGEST_WHOLE = 300.0  # s: no longer part is answered at once, so that memory stays bounded
-LEAST_SPEECH = 0.3  # s: about a short word
 LEAST_SHARE = 0.1  # of a part: with less speech, what was measured is mostly something else
 TIME_ROUNDING = 1e-6  # s
 NO_SPEECH, TOO_SHORT, TOO_LONG, NOT_FINITE = "no speech", "too short", "too long", "not finite"

@@ -17,10 +17,11 @@ from starlette.staticfiles import StaticFiles
 from emobridge.listening import templates
 from emobridge.listening.admin import Office
 from emobridge.listening.records import ListeningStudy
-from emobridge.listening.security import Administration, SecurityHeaders
+from emobridge.listening.security import PERMISSIONS, POLICY, Administration
 from emobridge.listening.site import Site
 from emobridge.listening.store import Store
 from emobridge.listening.visits import Visits
+from emobridge.web.headers import SecurityHeaders
 
 SCRIPT_SECONDS = 600  # that a browser may keep a script or the style
 
@@ -58,7 +59,7 @@ def make_app(
         Route("/healthz", _healthy, methods=["GET"]),
         Mount("/static", _Static(directory=Path(templates.__file__).with_name("static"))),
     ]
-    headers = Middleware(SecurityHeaders, on_error=site.failed)
+    headers = Middleware(SecurityHeaders, policy=POLICY, permissions=PERMISSIONS, on_error=site.failed)
     handlers: Any = dict.fromkeys(Site.REFUSALS, site.refused)
     return FastAPI(routes=routes, openapi_url=None, middleware=[headers], exception_handlers=handlers)
 

@@ -14,13 +14,13 @@ from starlette.responses import HTMLResponse, Response
 
 from emobridge.listening import catalogue
 from emobridge.listening.records import ListeningStudy
-from emobridge.listening.security import LISTENER_COOKIE, Refusal, secret_of
+from emobridge.listening.security import LISTENER_COOKIE, secret_of
 from emobridge.listening.store import Standing, Store
 from emobridge.listening.writer import NotWrittenError
+from emobridge.web.requests import UNREAD, Refusal
 
 REFUSAL_REASONS = {404: "not-found", 405: "method"}  # of refusals that the framework makes
 NOT_WRITTEN = 507  # Insufficient Storage
-UNREAD = {"connection": "close"}  # of an answer to a body that was not read to its end
 log = logging.getLogger("emobridge.listening")
 
 

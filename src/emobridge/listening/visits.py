@@ -23,10 +23,11 @@ from emobridge.listening import catalogue, changes, steps, tones
 from emobridge.listening.questions import answers_of_form, screened_out
 from emobridge.listening.rating import read_rating
 from emobridge.listening.records import Listener, Question, Response
-from emobridge.listening.security import COOKIE_DAYS, LISTENER_COOKIE, Refusal, field_of, read_form, set_secret
+from emobridge.listening.security import COOKIE_DAYS, LISTENER_COOKIE, field_of, read_form, set_secret
 from emobridge.listening.site import Site
 from emobridge.listening.store import Standing
 from emobridge.listening.study import AUDIO_FOLDER
+from emobridge.web.requests import Refusal
 
 LARGEST_SOUND, MOST_SOUNDS = 1 << 20, 128  # bytes of a recording that is held in memory, and how many are
 SOUND_SECONDS = 600  # that a browser may keep a recording, to play it again

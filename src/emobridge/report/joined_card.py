@@ -8,8 +8,9 @@ from pathlib import Path
 from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, Recognizer, read_description
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import stamp_of
+from emobridge.report.card_head import card_head, results_in
 from emobridge.report.data import LIMITS
-from emobridge.report.model_card import USE, card_head, portable
+from emobridge.report.model_card import USE, portable
 from emobridge.report.write import escaped
 
 
@@ -19,9 +20,9 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
     folders: the bundles that were joined. cards: those of the languages, by their name.
     """
     languages, spec = recognizer.languages, recognizer.spec
+    title = f"Emotions in {', '.join(branch.language for branch in recognizer.branches)}"
     last = recognizer.branches[-1].language
     router = "learnt without emotion labels" if recognizer.router else "none"
-    corpora = dict.fromkeys(corpus for branch in recognizer.branches for corpus, _ in branch.spec.domains)
     facts = [
         *([f"Labels, in this order: {', '.join(recognizer.labels)}"] if recognizer.labels else []),
         *([f"Attributes: {', '.join(recognizer.attributes)}, on {recognizer.scale}"] if recognizer.attributes else []),
@@ -35,8 +36,8 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
     rows = "\n".join(_row(branch, branch.language in cards) for branch in recognizer.branches)
     stamp = f"*{stamp_of(recognizer.synthetic, recognizer.constructed)}One row a language.*"
     parts = [
-        card_head(languages),
-        f"# Emotions in {escaped(', '.join(branch.language for branch in recognizer.branches))}",
+        card_head(languages, title, [result for card in cards.values() for result in results_in(card)]),
+        f"# {escaped(title)}",
         "## What it is",
         "\n".join(f"- {escaped(fact)}" for fact in facts),
         "## Languages",
@@ -48,7 +49,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         *LIMITS,
         "## Licences of the corpora",
         "Weights trained on a corpus may fall under its terms.",
-        "\n".join(f"- {escaped(f'{name}: {licence_of(name)}')}" for name in corpora),
+        "\n".join(f"- {escaped(f'{name}: {licence_of(name)}')}" for name in recognizer.corpora),
     ]
     return portable("\n\n".join(parts)) + "\n"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections.abc import Iterable
 from pathlib import PurePath
 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
+from emobridge.report.card_head import card_head, index_results, indexed_scores
 from emobridge.report.data import LIMITS, what_was_seen
 from emobridge.report.groups import largest_gap_line
 from emobridge.report.record import StudyRecord
@@ -31,7 +30,7 @@ def model_card(record: StudyRecord) -> str:
     method = record.bundle_method or record.method
     normalisation = sorted({row.normalisation for row in record.scores if row.method == method})
     parts = [
-        card_head(row.language for row in record.corpora),
+        card_head((row.language for row in record.corpora), record.name, index_results(indexed_scores(record))),
         f"# {escaped(record.name)}",
         f"**{escaped(verdict(record))}**",
         *(f"> **Warning.** {escaped(warning)}" for warning in warnings_of(record)),
@@ -57,14 +56,6 @@ def model_card(record: StudyRecord) -> str:
         _list([f"{name} {version}" for name, version in record.versions]),
     ]
     return portable("\n\n".join(part for part in parts if part)) + "\n"
-
-
-def card_head(languages: Iterable[str]) -> str:
-    """What model hubs read of a card, in YAML. The corpora decide the licence: the card names theirs."""
-    known = sorted(set(languages) - {"und"})
-    lines = ["---", *([f"language: {json.dumps(known)}"] if known else []), "license: other"]
-    lines += ["tags: [speech-emotion-recognition, emobridge]", "library_name: emobridge"]
-    return "\n".join([*lines, "pipeline_tag: audio-classification", "---"])
 
 
 def portable(text: str) -> str:

@@ -1,7 +1,7 @@
 """The page of `diarize`: for each recording its sound, the emotions over time in each channel, and where to listen.
 
 It is one HTML file that loads nothing but copies of long recordings beside it. Colours are told apart by a pattern and
-by text too.
+by text too. `timeline_part` is the same of a recording that the browser has: its page draws the pictures.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from emobridge.report.write import page_environment, style_sheet
 from emobridge.types import Prediction
 
 if TYPE_CHECKING:
+    import jinja2
+
     from emobridge.diarization.call import CallRecord
 
 EMOTION_COLOURS = dict(zip(EMOTIONS, (5, 2, 0, 1, 4, 3, 6, 7, 3, 4, 6)))  # of COLOURS; neutral is grey
@@ -66,10 +68,15 @@ class ShownStretch:
 class DrawnChannel:
     """A channel whose pictures are drawn, which takes less memory than their numbers."""
 
-    name: str
+    number: int | None  # of the file's channels, from 0; None is the mean of all
     rows: tuple[Prediction, ...]
-    wave: str  # addresses of images
-    spectrogram: str
+    wave: str = ""  # addresses of images; "" where the page draws them
+    spectrogram: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the page calls it."""
+        return "all channels" if self.number is None else f"channel {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,30 +106,54 @@ def write_timeline_page(path: str | Path, records: Iterable[CallRecord], *, sour
 def timeline_html(records: Iterable[CallRecord], *, source: str = "") -> str:
     """The page as text; all names in it are escaped. The pictures of a single record are in memory at a time."""
     drawn = [_drawn(record) for record in records]
-    names = dict.fromkeys(row.labels for call in drawn for channel in call.channels for row in channel.rows)
-    labels = tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
-    calls = [_call(call, labels) for call in drawn]
-    stretches = [stretch for call in calls for stretch in call["stretches"]]
-    environment = page_environment()
-    environment.filters["clock"] = clock
     amount = f"{count(len(drawn), 'recording')} of {clock(sum(call.seconds for call in drawn))} in all"
-    return environment.get_template("timeline.html").render(
+    return _template("timeline.html").render(
+        **_context(drawn),
         title="Emotions over time",
         subtitle="; ".join(part for part in (amount, source) if part),
-        stamp=stamp_of(any(call.synthetic for call in drawn)),
-        lead=_lead(stretches, labels),
-        swatches=_swatches(labels, stretches),
-        calls=calls,
         style=style_sheet("style.css", "timeline.css"),
         has_sound=any(call.source for call in drawn),
     )
+
+
+def timeline_part(name: str, seconds: float, rows: Sequence[Prediction], *, synthetic: bool = False) -> str:
+    """The legend and the timeline of a recording as a part of a page, without its sound and its pictures.
+
+    seconds: of the recording, above 0. rows: in order of time. The script of the page gives the sound an address, draws
+    waveform and spectrogram of `data-channel` on the canvases, and calls timeline.js.
+    """
+    numbers = sorted({row.channel for row in rows}, key=lambda number: -1 if number is None else number)
+    channels = (DrawnChannel(number, tuple(row for row in rows if row.channel == number)) for number in numbers)
+    call = DrawnCall(name, seconds, "", False, synthetic, tuple(channels))
+    return _template("timeline_calls.html").render(**_context([call]), has_sound=True, is_part=True)
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = page_environment()
+    environment.filters["clock"] = clock
+    return environment.get_template(name)
+
+
+def _context(drawn: Sequence[DrawnCall]) -> dict[str, Any]:
+    """What templates show of some recordings."""
+    names = dict.fromkeys(row.labels for call in drawn for channel in call.channels for row in channel.rows)
+    labels = tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
+    shown = [[_stretches(channel, labels) for channel in call.channels] for call in drawn]
+    stretches = [stretch for call in shown for channel in call for stretch in channel]
+    swatches = _swatches(labels, stretches)
+    return {
+        "stamp": stamp_of(any(call.synthetic for call in drawn)),
+        "lead": _lead(stretches, labels),
+        "swatches": swatches,
+        "calls": [_call(call, channels, swatches) for call, channels in zip(drawn, shown)],
+    }
 
 
 def _drawn(record: CallRecord) -> DrawnCall:
     source = record.audio_file or (_data_address(record.audio) if record.audio else "")
     channels = tuple(
         DrawnChannel(
-            "all channels" if channel.channel is None else f"channel {channel.channel}",
+            channel.channel,
             channel.rows,
             _data_address(waveform_png(channel.picture)),
             _data_address(spectrogram_jpeg(channel.picture)),
@@ -182,11 +213,8 @@ def _swatches(labels: Sequence[str], stretches: Sequence[ShownStretch]) -> list[
     ]
 
 
-def _call(call: DrawnCall, labels: Sequence[str]) -> dict[str, Any]:
-    """What the template shows of a recording."""
-    stretches = [
-        [_stretch(row, channel.name, labels) for row in channel.rows if row.probabilities] for channel in call.channels
-    ]
+def _call(call: DrawnCall, stretches: Sequence[Sequence[ShownStretch]], swatches: Sequence[Swatch]) -> dict[str, Any]:
+    """What the template shows of a recording. stretches: of each of its channels."""
     everything = sorted(itertools.chain.from_iterable(stretches), key=lambda stretch: (stretch.start, stretch.channel))
     return {
         "record": call,
@@ -195,8 +223,12 @@ def _call(call: DrawnCall, labels: Sequence[str]) -> dict[str, Any]:
         "surest": _surest(everything),
         "least_sure": _least_sure(everything),
         "spans": [span for span in SPANS if span < call.seconds],
-        "data": _data(call, labels),
+        "data": _data(call, swatches),
     }
+
+
+def _stretches(channel: DrawnChannel, labels: Sequence[str]) -> list[ShownStretch]:
+    return [_stretch(row, channel.name, labels) for row in channel.rows if row.probabilities]
 
 
 def _stretch(row: Prediction, channel: str, labels: Sequence[str]) -> ShownStretch:
@@ -235,7 +267,7 @@ def _data_address(content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _data(call: DrawnCall, labels: Sequence[str]) -> str:
+def _data(call: DrawnCall, swatches: Sequence[Swatch]) -> str:
     """What the script needs: for each channel its stretches as [start, end, whether unsure, probabilities in %]."""
     channels = []
     for channel in call.channels:
@@ -243,8 +275,8 @@ def _data(call: DrawnCall, labels: Sequence[str]) -> str:
         for row in channel.rows:
             if row.probabilities:
                 shares = dict(zip(row.labels, row.probabilities))
-                values = [round(100 * shares.get(label, 0.0)) for label in labels]
+                values = [round(100 * shares.get(swatch.emotion, 0.0)) for swatch in swatches]
                 rows.append([round(row.start, 2), round(row.end, 2), int(bool(row.reason)), values])
         channels.append({"name": channel.name, "rows": rows})
-    facts = {"seconds": round(call.seconds, 3), "labels": labels, "channels": channels}
-    return json.dumps(facts, separators=(",", ":"))
+    looks = {"labels": [swatch.emotion for swatch in swatches], "colours": [swatch.colour for swatch in swatches]}
+    return json.dumps({"seconds": round(call.seconds, 3), **looks, "channels": channels}, separators=(",", ":"))

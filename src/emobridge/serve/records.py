@@ -32,7 +32,7 @@ class Limits:
     """What a request may cost, and how much may wait. Sizes are bytes, times are seconds."""
 
     workers: int = 1  # processes that answer
-    waiting: int = 2  # requests that may wait for each worker; more are answered 429
+    waiting: int = 1  # requests that may wait for each worker; more are answered 429
     body: int = 50_000_000  # bytes of an upload
     duration: float = 3600.0  # s of sound in one request
     request: float = 600.0  # s that one answer may take, before its worker is ended
@@ -82,6 +82,7 @@ class EngineState:
     waiting: int  # jobs that wait
     streams: int  # that are open
     restarts: int  # of workers, since the start
+    error: str = ""  # why no worker starts any more
 
 
 class EngineError(Exception):
@@ -112,7 +113,9 @@ class SoundStream(Protocol):
     """Live sound on its way in, and answers on their way out."""
 
     async def send(self, samples: bytes) -> None:
-        """Pass the next bytes on; waits while the worker is behind. Errors: EngineError."""
+        """Pass the next bytes on, which need not end with a frame; waits while the worker is behind, and while nobody
+        takes the answers. Errors: EngineError.
+        """
 
     async def finish(self) -> None:
         """No more sound comes; the last answers follow. Errors: EngineError."""
@@ -136,6 +139,9 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """Take no more jobs, let those under way end within `Limits.stop`, and end the workers."""
+
+    def check_room(self, model: str) -> None:
+        """Whether a job for a model would be taken now, before its recording is read. Errors: as `answer`."""
 
     async def answer(self, job: Job) -> Answer:
         """The answer to a job. A caller that is cancelled gives up its place. Errors: EngineError."""

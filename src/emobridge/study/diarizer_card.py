@@ -9,8 +9,9 @@ from emobridge.corpora import licence_of
 from emobridge.diarization.training import FrameFit
 from emobridge.errors import count_noun
 from emobridge.report.blocks import bounds, percent, stamp_of
+from emobridge.report.card_head import IndexedScore, card_head, index_results
 from emobridge.report.data import LIMITS
-from emobridge.report.model_card import USE, card_head, portable
+from emobridge.report.model_card import USE, portable
 from emobridge.report.write import escaped
 from emobridge.types import person
 
@@ -22,6 +23,7 @@ def diarizer_card(fit: FrameFit, command: str) -> str:
     """
     spec = fit.diarizer.spec
     stamp = stamp_of(spec.synthetic)
+    title = f"Which emotion when: {', '.join(spec.labels)}"
     facts = [
         f"Labels, in this order: {', '.join(spec.labels)}",
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; not trained, not in the folder",
@@ -31,8 +33,8 @@ def diarizer_card(fit: FrameFit, command: str) -> str:
         f"Temperature of the confidence: {spec.temperature:.2f}",
     ]
     parts = [
-        card_head(spec.languages),
-        f"# Which emotion when: {escaped(', '.join(spec.labels))}",
+        card_head(spec.languages, title, index_results(_indexed(fit))),
+        f"# {escaped(title)}",
         *([f"**{stamp.strip()}**"] if stamp else []),
         "## What it is",
         _lines(facts),
@@ -81,6 +83,14 @@ def validation_lines(fit: FrameFit) -> list[str]:
         f"{stamp}{count_noun(len(fit.validation), 'recording')} of {count_noun(len(people), 'held-out speaker')}, of "
         f"the same corpora: UA of steps with speech {percent(fit.accuracy)} %{eder}"
     ]
+
+
+def _indexed(fit: FrameFit) -> list[IndexedScore]:
+    """The error on held-out speakers of the corpora that it was trained on, where it was measured."""
+    error = fit.error
+    if error is None:
+        return []
+    return [IndexedScore("EDER", "+".join(fit.diarizer.spec.corpora), error.value, error.low, error.high)]
 
 
 def _lines(items: list[str]) -> str:

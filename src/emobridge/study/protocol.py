@@ -114,7 +114,7 @@ def speech_warnings(
     for corpus in split.by_utterance:
         lines.append(f"{corpus} is split by utterance: nothing speaker-independent can be claimed of it")
     if count_folds(speech, split) < split.folds:
-        lines.append(f"{split.folds} folds were asked for, and there are speakers for {count_folds(speech, split)}")
+        lines.append(f"there are speakers for {count_folds(speech, split)} folds, not for {split.folds}")
     labels = cases[0].labels
     present = set(speech.label[speech.is_target].tolist())
     missing = [name for index, name in enumerate(labels) if index not in present]

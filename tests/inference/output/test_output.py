@@ -18,8 +18,7 @@ from emobridge.cli.requests import PredictRequest
 from emobridge.data.tables import open_table
 from emobridge.errors import UserError
 from emobridge.formats import import_
-from emobridge.inference import to_dataframe, write_predictions
-from emobridge.inference.output import FORMATS, FORMATS_BY_SUFFIX, choose_output
+from emobridge.inference.output import FORMATS, FORMATS_BY_SUFFIX, choose_output, to_dataframe, write_predictions
 from emobridge.inference.output.base import Names
 from emobridge.phones.textgrid import read_tiers
 from emobridge.settings import options_of_record

@@ -93,6 +93,7 @@ def test_how_values_print():
     ua, ccc = measure_named("UA"), measure_named("CCC")
     assert (ua.number(0.6666), ccc.number(0.6666)) == ("66.7", "0.667")
     assert (ua.signed(0.0123), ccc.signed(-0.0123)) == ("+1.2", "-0.012")
+    assert (ua.signed(-0.0), ccc.signed(-1e-9)) == ("+0.0", "+0.000")
     assert ua.number(float("nan")) == ccc.signed(float("nan")) == "undefined"
     with pytest.raises(UserError, match="unknown measure 'UAR': did you mean 'UA'"):
         measure_named("UAR")

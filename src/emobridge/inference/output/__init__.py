@@ -1,6 +1,7 @@
 """Predictions as files: one file a format, chosen by the suffix of the file that is written, or by its name.
 
-from emobridge.inference import predict, write_predictions
+from emobridge.inference.output import write_predictions
+from emobridge.inference.predict import predict
 
 write_predictions(predict(recognizer, utterances), "calls.csv")
 write_predictions(predict(recognizer, utterances), "labels", form="textgrid")  # a file for each recording

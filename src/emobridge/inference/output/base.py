@@ -19,6 +19,7 @@ class Origin:
 
     trained_on: str = ""  # "SYNTHETIC" or "CONSTRUCTED" or both; "" of a recogniser of real speech
     folder: str = ""  # of the file that is written, absolute; "" where it is printed
+    seconds: float = 0.0  # of the one recording, where its path is no file to look at; 0 is what the file says
 
 
 @dataclass(frozen=True, slots=True)

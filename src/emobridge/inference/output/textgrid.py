@@ -23,7 +23,8 @@ def texts(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of the TextGrid of one recording."""
     rows = list(predictions)
     channels = {row.channel: [other for other in rows if other.channel == row.channel] for row in rows}
-    seconds = max(_length(rows[0].path), *(round(row.end, TIME_DIGITS) for row in rows))
+    length = round(origin.seconds, TIME_DIGITS) or _length(rows[0].path)
+    seconds = max(length, *(round(row.end, TIME_DIGITS) for row in rows))
     tiers: list[Tier] = []
     for channel in sorted(channels, key=lambda channel: -1 if channel is None else channel):
         for number, group in enumerate(_without_overlap(channels[channel]), 1):

@@ -54,7 +54,8 @@ class Measure:
 
     def signed(self, difference: float) -> str:
         """A difference of two values as it is printed, with its sign."""
-        return "undefined" if difference != difference else f"{self.scale * difference:+.{self.digits}f}"
+        value = round(self.scale * difference, self.digits) + 0.0  # no "-0.0"
+        return "undefined" if difference != difference else f"{value:+.{self.digits}f}"
 
 
 class ClassMeasure(Measure):

@@ -1,8 +1,9 @@
-<script>
 // Plays recordings from any point of their timelines; without it the page still shows them. It loads nothing.
-const players = [];
-document.querySelector(".keys").hidden = false;
-for (const section of document.querySelectorAll("section.call")) {
+
+// section: a `section.call` of timeline_calls.html. Other recordings of the page stop when this one plays.
+export function connectTimeline(section) {
+  for (const box of section.parentElement.querySelectorAll("[data-style]")) box.style.cssText = box.dataset.style;
+  document.querySelector(".keys").hidden = false;
   const data = JSON.parse(section.querySelector("script").textContent);
   const find = name => section.querySelector(name);
   const sound = find("audio"), view = find(".view"), time = find(".time"), head = find(".playhead");
@@ -38,6 +39,9 @@ for (const section of document.querySelectorAll("section.call")) {
     pressed = null;
     until = Infinity;
   }
+  function stopOthers() {
+    for (const other of document.querySelectorAll("section.call audio")) if (other !== sound) other.pause();
+  }
   function go(seconds) {
     position = Math.max(0, Math.min(data.seconds, seconds));
     if (sound) sound.currentTime = position;
@@ -48,7 +52,7 @@ for (const section of document.querySelectorAll("section.call")) {
     go(start);
     until = end;
     if (!sound) return;
-    for (const other of players) if (other !== sound) other.pause();
+    stopOthers();
     pressed = button;
     if (button) button.setAttribute("aria-pressed", "true");
     sound.play().catch(error => {
@@ -84,8 +88,9 @@ for (const section of document.querySelectorAll("section.call")) {
       tick.textContent = step < 1 ? clock(k * step) : clock(k * step).slice(0, -2);
       tick.style.left = 100 * k * step / data.seconds + "%";
     }
+    const width = time.clientWidth;  // read once: a box that changes makes the browser lay out all of them again
     for (const [box, name] of stretches) {
-      const room = (parseFloat(box.style.width) / 100 * time.clientWidth - 4) / 7;  // letters
+      const room = (parseFloat(box.style.width) / 100 * width - 4) / 7;  // letters
       const short = name.slice(0, 3) + (name.endsWith("?") ? "?" : "");
       box.textContent = name.length <= room ? name : short.length <= room ? short : "";
     }
@@ -97,7 +102,8 @@ for (const section of document.querySelectorAll("section.call")) {
       if (box.hidden || box.firstChild) return;
       data.labels.forEach((label, index) => {
         const lane = box.appendChild(document.createElement("div"));
-        lane.className = "lane e" + index;
+        lane.className = "lane";
+        lane.style.setProperty("--colour", data.colours[index]);
         lane.appendChild(document.createElement("span")).appendChild(document.createElement("b")).textContent = label;
         const svg = lane.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "svg"));
         svg.setAttribute("viewBox", "0 0 " + data.seconds + " 100");
@@ -140,9 +146,8 @@ for (const section of document.querySelectorAll("section.call")) {
     });
   }
   if (sound) {
-    players.push(sound);
     sound.addEventListener("play", () => {
-      for (const other of players) if (other !== sound) other.pause();
+      stopOthers();
       requestAnimationFrame(frame);
     });
     sound.addEventListener("pause", release);
@@ -155,4 +160,3 @@ for (const section of document.querySelectorAll("section.call")) {
   new ResizeObserver(draw).observe(view);
   find(".tools").hidden = false;
 }
-</script>

@@ -1,0 +1,71 @@
+"""Graphs of ONNX: the packages that they need, and how a module of torch is written as one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emobridge.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OPSET = 17
+GRAPH_BYTES = 1_900_000_000  # of weights in a graph: its file format ends at 2 GiB
+
+
+def onnx_packages(thing: str, extra: str = "onnx") -> tuple[Any, Any]:
+    """onnxruntime and onnx, for a thing such as "engine onnx" that needs them.
+
+    Errors: UserError where one that the extra brings is not installed.
+    """
+    try:
+        import onnx.utils
+        import onnxruntime
+
+        if extra == "openvino":
+            import openvino  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(f"{thing} needs the package {error.name}: pip install 'emobridge[{extra}]'") from error
+    return onnxruntime, onnx
+
+
+def export_graph(
+    path: Path,
+    module: nn.Module,
+    example: Tensor,
+    input_name: str,
+    output_names: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Write a module of one input and several outputs; the `axes` of each name, by number, may have any length."""
+    import torch
+
+    with quiet(), torch.no_grad():
+        torch.onnx.export(
+            module.eval(),  # the exporter puts every part back into the mode of the whole
+            (example,),
+            str(path),
+            dynamo=False,
+            input_names=[input_name],
+            output_names=list(output_names),
+            dynamic_axes=dict(axes),
+            opset_version=OPSET,
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the libraries' advice on other settings."""
+    silent = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(silent)
