@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from emobridge.data.audio import AudioError, duration
+from emobridge.data.audio import AudioError, duration, read_audio, stated_seconds
 from emobridge.diarization.pcm import SCALES
 from emobridge.serve.records import Answer, Busy, EngineState, Limits, Lost, Refused, ServedModel, TooLong
 from emobridge.types import Prediction
@@ -65,11 +65,14 @@ class FakeEngine:
         if job.language == "xx":
             raise Refused("unknown language 'xx'")
         try:
-            seconds = duration(job.path)
+            seconds = stated_seconds(job.path) or 0.0
+            if seconds <= self.limits.duration:
+                seconds = duration(job.path)
+            if seconds > self.limits.duration:
+                raise TooLong(f"{seconds:g} s of sound; this service takes {self.limits.duration:g}")
+            read_audio(job.path)
         except AudioError as error:
             raise Refused(f"{job.name}: {str(error).partition(': ')[2]}") from error
-        if seconds > self.limits.duration:
-            raise TooLong(f"{seconds:g} s of sound; this service takes {self.limits.duration:g}")
         row = Prediction(
             job.name, 0.0, min(seconds, 0.5), LABELS, (0.75, 0.25), path=job.name, language=job.language or "und"
         )

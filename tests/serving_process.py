@@ -33,7 +33,7 @@ class SlowEngine(FakeEngine):
 limits = Limits(body=200_000)
 with as_interrupts():
     options = {{"token": {token!r}, "port": 0}}
-    serving.serve(SlowEngine(limits), limits, **options, on_ready=lambda address: print(address, flush=True))
+    serving.run_service(SlowEngine(limits), limits, **options, on_ready=lambda address: print(address, flush=True))
 """
 
 

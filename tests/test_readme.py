@@ -22,7 +22,7 @@ RESULTS = ROOT / "docs" / "results"
 GUIDES = tuple(path for path in PAGES if RESULTS not in path.parents)  # results name options of their benchmarks
 TEXTS = {path: path.read_text(encoding="utf-8") for path in PAGES}
 RUN_ELSEWHERE = ("docs/python.md", "docs/extending.md")  # tests/test_python.py, tests/test_extending.py
-OF_OTHER_TOOLS = {"--num_processes", "--nproc_per_node"}  # of accelerate and torchrun
+OF_OTHER_TOOLS = {"--num_processes", "--nproc_per_node", "--build-arg", "--userns"}  # of accelerate, torchrun, podman
 MOST_WORDS = 700  # of README.md without its code: a screen and a half
 
 

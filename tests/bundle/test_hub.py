@@ -79,6 +79,15 @@ def test_refusals_are_one_line(hub, recognizer, made, cli, tmp_path):
         made("de").push_to_hub("user/calls")
 
 
+def test_the_hub_is_not_asked_for_what_can_only_be_a_folder(hub, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    for name in ("run/bundel", "calls/bundle"):
+        with pytest.raises(UserError, match=rf"^{name}: no such folder; expected that of a bundle"):
+            emobridge.load(name)
+    assert hub.requests == []
+
+
 def test_a_hub_that_is_not_there_is_one_line(hub, recognizer, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"^user/calls: no such folder, and not to be had from the model hub \("):

@@ -26,7 +26,7 @@ def started(monkeypatch):
     def names(sources, limits, *, device):
         return [source.name for source in sources], limits, device
 
-    monkeypatch.setattr(importlib.import_module("emobridge.serve.serving"), "serve", record)
+    monkeypatch.setattr(importlib.import_module("emobridge.serve.serving"), "run_service", record)
     monkeypatch.setattr(importlib.import_module("emobridge.serve.engine"), "WorkerEngine", names)
     return calls
 

@@ -9,7 +9,7 @@ from serving_fakes import FakeEngine, sound
 from sounds import RATE, syllables
 from starlette.testclient import TestClient
 
-from emobridge.serve.app import make_app
+from emobridge.serve.app import make_service_app
 from emobridge.serve.service import Service
 
 
@@ -63,7 +63,7 @@ def site(tmp_path):
         folder = tmp_path / "uploads"
         folder.mkdir(exist_ok=True)
         service = Service(engine, engine.limits, folder)
-        client = TestClient(make_app(service, **options), base_url="http://127.0.0.1:8000")
+        client = TestClient(make_service_app(service, **options), base_url="http://127.0.0.1:8000")
         client.engine, client.service, client.folder = engine, service, folder
         clients.append(client.__enter__())
         return client

@@ -118,6 +118,7 @@ def test_no_answer_depends_on_what_stands_beside_it(loaded, recordings, monkeypa
         ("mono", {"settings": Answering(untold="routed")}, Refused, "has no router"),
         ("mono", {"settings": Answering(segments="windows", hop=1e-5)}, Refused, "hop: 1e-05 s makes 150,000 parts"),
         ("mono", {"settings": Answering(longest=1e-6)}, Refused, "longest: 1e-06 s makes"),
+        ("mono", {"settings": Answering(segments="windows", window=1e-5)}, Refused, "window: 1e-05 s makes"),
         ("mono", {"settings": Diarizing(window=0.1)}, Refused, "window: expected"),
         ("mono", {"settings": Diarizing(labels=("anger",))}, Refused, "expected two or more"),
     ],
@@ -127,6 +128,22 @@ def test_what_is_wrong_is_said_in_one_line_without_the_server_s_paths(loaded, re
     (answer,) = answered(loaded, job(path, **options))
     assert type(answer) is kind and message in str(answer)
     assert path not in str(answer) and "\n" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (Answering(segments="whole"), "segments"),
+        (Answering(longest=3.0), "longest"),
+        (Answering(segments="windows", window=3.0), "window"),
+    ],
+)
+def test_parts_are_bounded(loaded, recordings, monkeypatch, settings, name):
+    monkeypatch.setattr(answering, "LONGEST_PART", 2.0)
+    (answer,) = answered(loaded, job(recordings["long"], settings))
+    assert type(answer) is Refused and str(answer).startswith(f"{name}: makes a part of ")
+    (answer,) = answered(loaded, job(recordings["mono"], settings))
+    assert isinstance(answer, Answer)
 
 
 def test_a_header_is_believed_before_anything_is_decoded(loaded, recordings, monkeypatch):

@@ -22,8 +22,9 @@ PREDICTIONS = (
 )
 
 
-def given(rows=PREDICTIONS, **changes):
-    facts = {"name": "call.wav", "seconds": 2.0, "rows": [row_of(row, Origin()) for row in rows]} | changes
+def given(rows=PREDICTIONS, trained_on="", **changes):
+    rows = [row_of(row, Origin(trained_on)) for row in rows]
+    facts = {"name": "call.wav", "seconds": 2.0, "rows": rows} | changes
     return json.dumps(facts).encode()
 
 
@@ -39,9 +40,9 @@ def test_the_rows_come_back_as_they_were_answered():
 
 @pytest.mark.parametrize("form", [form for form in CONVERTED_TYPES if form != "html"])
 def test_a_file_has_the_rows_and_says_what_is_synthetic(form):
-    answer = read_answer(given(synthetic=True))
+    answer = read_answer(given(trained_on="SYNTHETIC, CONSTRUCTED"))
     text = convert(answer, form)
-    assert "anger" in text and "SYNTHETIC" in text
+    assert "anger" in text and "SYNTHETIC, CONSTRUCTED" in text
     if form == "textgrid":
         assert "xmax = 2" in text
     if form == "csv":
@@ -61,7 +62,7 @@ def test_the_timeline_escapes_what_a_caller_names():
     bad = "</script><img src=x onerror=alert(1)>"
     rows = [Prediction("a", 0, 1, (bad, "neutral"), (0.9, 0.1), reason=bad)]
     page = convert(read_answer(given(rows, name=bad)), "html")
-    assert bad not in page and "&lt;img" in page and 'class="stretch' in page
+    assert "SYNTHETIC" not in page and bad not in page and "&lt;img" in page and 'class="stretch' in page
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def processes(monkeypatch):
     made = []
     fakes = type("Fakes", (FakeProcess,), {"made": made, "begin": []})
     monkeypatch.setattr(pool, "WorkerProcess", fakes)
-    monkeypatch.setattr(pool, "PAUSE", 0.001)
+    monkeypatch.setattr(pool, "START_PAUSE", 0.001)
     return fakes
 
 

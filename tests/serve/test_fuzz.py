@@ -28,7 +28,7 @@ def test_no_request_is_answered_as_the_document_does_not_say(serve_fuzz):
 
 def test_what_is_wrong_is_found(serve_fuzz, monkeypatch):
     monkeypatch.setattr(serve_fuzz, "is_well", lambda address: False)
-    monkeypatch.setattr(serve_fuzz, "malicious_recordings", lambda: {"a zip": b"PK"})
+    monkeypatch.setattr(serve_fuzz, "malicious_recordings", lambda: {"a zip": (b"PK", 422)})
     monkeypatch.setattr(serve_fuzz, "send_bytes", lambda *a: serve_fuzz.UNANSWERED)
     monkeypatch.setattr(
         serve_fuzz, "schema_statuses", lambda *a: (serve_fuzz.Counter({("GET /x", 500): 1}), ["GET /x: 500"])
@@ -36,9 +36,9 @@ def test_what_is_wrong_is_found(serve_fuzz, monkeypatch):
     monkeypatch.setattr(serve_fuzz, "damaged_statuses", lambda *a: serve_fuzz.Counter({("damaged bytes", 504): 1}))
     assert serve_fuzz.fuzz("http://127.0.0.1/", 2, 0, lambda line: None) == [
         "a good upload is not answered at the start",
+        "a zip: status none, expected 422",
         "GET /x: status 500",
         "damaged bytes: status 504",
-        "a zip: no answer",
         "not in the document: GET /x: 500",
         "not in the document: damaged bytes: 504",
         "a good upload is not answered at the end",

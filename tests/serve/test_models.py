@@ -85,4 +85,4 @@ def test_recordings_go_together_on_an_accelerator_alone(bundles, monkeypatch):
     loaded = list(load_models(sources(fr=bundles("fr", adapters="")), "cpu").values())
     assert jobs_at_once(loaded) == 1
     monkeypatch.setattr(models, "is_accelerator", lambda device: True)
-    assert jobs_at_once(loaded) == models.AT_ONCE > 1
+    assert jobs_at_once(loaded) == models.JOBS_AT_ONCE > 1

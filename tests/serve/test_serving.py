@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from emobridge.errors import UserError
 from emobridge.serve.records import Limits
-from emobridge.serve.serving import serve
+from emobridge.serve.serving import run_service
 
 TOKEN = "a token for the tests"
 
@@ -68,7 +68,7 @@ def test_an_answer_under_way_ends_and_new_ones_are_refused():
 
 
 def test_clients_that_mean_it_ill_do_not_stop_it():
-    with running(rest=0.3) as (process, port):
+    with running(rest=2.0) as (process, port):
         heads = [
             b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100_000,
             b"\x00\x01\x02\r\n\r\n",
@@ -84,17 +84,11 @@ def test_clients_that_mean_it_ill_do_not_stop_it():
             connection.sendall(head)
             assert connection.recv(4096).startswith(b"HTTP/1.1 415")
             assert connection.recv(4096) == b"", "the rest of a refused body is not waited for"
+        assert answer(post(port, form(bytes(8_000_000))))[0] == 413, "what comes after the answer is read for a while"
         cut = post(port, form(sound(1.0))[:-5])
         cut.sock.shutdown(socket.SHUT_WR)
         cut.close()
         assert answer(post(port, form(sound(1.0))))[0] == 200
-        assert stop(process)[0] == 0
-
-
-def test_a_body_that_is_refused_early_gets_its_answer():
-    """The client sends more than fits into any buffer before it reads."""
-    with running() as (process, port):
-        assert answer(post(port, form(bytes(30_000_000))))[0] == 413
         assert stop(process)[0] == 0
 
 
@@ -135,4 +129,4 @@ def test_a_stream_over_a_real_socket():
 def test_what_is_refused_before_it_starts():
     for options, line in (({"token": "short"}, "token: expected 16"), ({"port": 65536}, "--port: expected 0 to 65535")):
         with pytest.raises(UserError, match=line):
-            serve(None, Limits(), on_ready=print, **options)
+            run_service(None, Limits(), on_ready=print, **options)

@@ -108,7 +108,7 @@ def test_messages_of_another_kind(client):
 
 def test_nobody_is_waited_for_long(client, monkeypatch):
     monkeypatch.setattr(sockets, "FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(sockets, "IDLE_SECONDS", 0.03)
+    monkeypatch.setattr(sockets, "SILENT_SECONDS", 0.03)
     with client.websocket_connect("/stream") as socket:
         assert closed(socket) == (1008, "nothing came for 0.02 s")
     with client.websocket_connect("/stream") as socket:
@@ -205,7 +205,7 @@ def test_a_service_that_stops(client):
 
 
 def test_sound_that_comes_before_its_time_is_held_back(client, monkeypatch):
-    monkeypatch.setattr(sockets, "AHEAD_SECONDS", 0.0)
+    monkeypatch.setattr(sockets, "MOST_AHEAD", 0.0)
     waited = []
 
     async def sleep(seconds):

@@ -17,7 +17,7 @@ from emobridge.serve.messages import (
     Failed,
     FinishStream,
     OpenStream,
-    Sound,
+    SoundBytes,
     StreamAnswer,
     StreamEnded,
     StreamOpened,
@@ -70,7 +70,7 @@ def test_the_answers_are_those_of_the_command(size):
     expected = list(live_answers(LoudModel(), [exact], LIVE, name="stream"))
     stream = Stream(job())
     for first in range(0, len(content), size):
-        stream.stream.take(Sound(3, content[first : first + size]))
+        stream.stream.take(SoundBytes(3, content[first : first + size]))
     stream.stream.take(FinishStream(3))
     messages = stream.all()
     assert messages[0] == StreamOpened(3) and messages[-1] == StreamEnded(3)
@@ -83,7 +83,7 @@ def test_who_waits_for_sound_lets_others_compute():
     stream = Stream(job())
     assert stream.next() == StreamOpened(3)
     with stream.turns:  # it would wait for ever
-        stream.stream.take(Sound(3, pcm(syllables(1.0))))
+        stream.stream.take(SoundBytes(3, pcm(syllables(1.0))))
     stream.stream.take(FinishStream(3))
     assert stream.all()[-1] == StreamEnded(3)
 
@@ -93,7 +93,7 @@ def test_a_closed_stream_answers_no_more_and_gives_its_turn_back():
     assert stream.next() == StreamOpened(3)
     with stream.turns:
         for _ in range(5):
-            stream.stream.take(Sound(3, pcm(syllables(1.0))))
+            stream.stream.take(SoundBytes(3, pcm(syllables(1.0))))
         stream.stream.take(CloseStream(3))
     assert stream.all() == []
     with stream.turns:
@@ -121,7 +121,7 @@ def test_what_cannot_be_answered_is_refused_at_the_opening(options, message):
 )
 def test_bytes_that_are_no_samples_are_refused(content, message):
     stream = Stream(job())
-    stream.stream.take(Sound(3, content))
+    stream.stream.take(SoundBytes(3, content))
     stream.stream.take(FinishStream(3))
     *_, failed = stream.all()
     assert isinstance(failed, Failed) and type(failed.error) is Refused and str(failed.error).startswith(message)
@@ -133,7 +133,7 @@ def test_a_defect_of_ours_ends_the_stream_and_is_logged(capsys):
             raise ZeroDivisionError("oh")
 
     stream = Stream(job(), LoadedModel(ABOUT, Broken()))
-    stream.stream.take(Sound(3, pcm(syllables(1.0))))
+    stream.stream.take(SoundBytes(3, pcm(syllables(1.0))))
     *_, failed = stream.all()
     assert type(failed.error) is EngineError and "ZeroDivisionError: oh" in capsys.readouterr().err
 
@@ -144,7 +144,7 @@ def test_streams_and_jobs_have_the_same_right_to_compute():
     with turns:
         for _ in range(3):
             streams.append(Stream(job(), turns=turns))
-            streams[-1].stream.take(Sound(3, pcm(syllables(4.0))))
+            streams[-1].stream.take(SoundBytes(3, pcm(syllables(4.0))))
             streams[-1].stream.take(FinishStream(3))
         order = []
 
@@ -166,7 +166,7 @@ def test_a_recogniser_answers_by_the_branch_of_the_language(bundles):
     rows = []
     for language in (None, "en", "de"):
         stream = Stream(job(language=language), loaded)
-        stream.stream.take(Sound(3, pcm(syllables(1.0))))
+        stream.stream.take(SoundBytes(3, pcm(syllables(1.0))))
         stream.stream.take(FinishStream(3))
         rows.append(stream.all())
     by_default, english, foreign = rows

@@ -13,7 +13,7 @@ from emobridge.serve.messages import (
     Failed,
     FinishStream,
     OpenStream,
-    Sound,
+    SoundBytes,
     StreamAnswer,
     StreamEnded,
     StreamOpened,
@@ -41,7 +41,7 @@ class Recorder:
 
     @property
     def bytes_sent(self):
-        return sum(len(message.samples) for message in self.sent if isinstance(message, Sound))
+        return sum(len(message.samples) for message in self.sent if isinstance(message, SoundBytes))
 
 
 def answer(number):

@@ -122,7 +122,7 @@ def test_a_recording_that_holds_a_boundary(client, wav):
 
 
 def test_a_body_that_comes_slowly(client, monkeypatch):
-    monkeypatch.setattr(uploads, "BODY_SECONDS", 0.0)
+    monkeypatch.setattr(uploads, "UPLOAD_SECONDS", 0.0)
     assert send(client, part() + END) == (408, "the body came too slowly")
 
 

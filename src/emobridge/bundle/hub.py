@@ -46,13 +46,16 @@ def bundle_folder(source: str | Path, revision: str | None = None) -> Path:
     """The folder of a bundle or a diarizer: `source` itself, or the local copy of a model of the hub, "user/name" with
     "@revision".
 
-    A folder of that name goes first. Errors: UserError for what is neither, in one line that says why.
+    A folder of that name goes first, and the hub is not asked for what can only be a folder: one in a folder that is
+    here, and one called "bundle". Errors: UserError for what is neither, in one line that says why.
     """
     folder, match = Path(source), HUB_ID.fullmatch(str(source))
     if folder.exists() or match is None:
         if revision:
             raise UserError(f"revision {revision!r}: goes with a model of the hub, and {source} is a folder")
         return folder
+    if not match["revision"] and (folder.parent.is_dir() or folder.name == "bundle"):
+        raise UserError(f"{source}: no such folder; expected that of a bundle, or a model of the hub, user/name")
     if revision and match["revision"]:
         raise UserError(f"{source}: tells its revision; leave out revision={revision!r}")
     revision = revision or match["revision"]
@@ -73,7 +76,7 @@ def files_to_upload(folder: Path) -> tuple[tuple[str, int], ...]:
     """The files of a bundle or a diarizer that an upload takes, by name, each with its size in bytes."""
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*"))}
     return tuple(
-        (name, size) for name, size in sizes.items() if any(fnmatch.fnmatch(name, rule) for rule in MODEL_FILES)
+        (name, size) for name, size in sizes.items() if any(fnmatch.fnmatchcase(name, rule) for rule in MODEL_FILES)
     )
 
 

@@ -73,7 +73,7 @@ def serve(
         if not token:
             report_note("anybody who reaches this address may use it: --token-file asks for a token")
 
-    serving.serve(
+    serving.run_service(
         WorkerEngine(model_sources(models, encoder), limits, device=device),
         limits,
         token=token,

@@ -21,7 +21,7 @@ from emobridge.listening.site import Site
 from emobridge.web.requests import Refusal
 from emobridge.web.tokens import is_same_token
 
-MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+EXPORT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
 class Office:
@@ -94,7 +94,7 @@ class Office:
         write = {"csv": as_csv, "json": as_json}[form]
         text = write(self.site.study, listeners, self.site.store.responses())
         headers = {"content-disposition": f'attachment; filename="{"listener" if listener else "answers"}.{form}"'}
-        return Response(text, headers=headers, media_type=MEDIA_TYPES[form])
+        return Response(text, headers=headers, media_type=EXPORT_TYPES[form])
 
     async def _form(self, request: Request) -> dict[str, list[str]]:
         """The fields of a form that a page of this session sent. Errors: Refusal for another one."""

@@ -21,6 +21,7 @@ from emobridge.serve.records import Answer, EngineError, Job, Limits, Lost, Refu
 from emobridge.settings import Answering, Diarizing
 from emobridge.types import Prediction, Utterance
 
+LONGEST_PART = 60.0  # s that are encoded at once: the memory of attention grows with the square
 MOST_PARTS = 20_000  # of a recording, all its channels together: no options may make an endless answer
 
 
@@ -97,17 +98,25 @@ def _seconds(path: str, most: float) -> float:
 
 
 def _check_parts(job: Job, seconds: float) -> None:
-    """Errors: Refused for options that cut a recording into too many parts."""
+    """Errors: Refused for options that cut a recording into too many parts, or into parts that are too long."""
     settings = job.settings
-    if isinstance(settings, Diarizing) or settings.segments == "whole":
+    if isinstance(settings, Diarizing):
         return
-    name = "longest"
-    if settings.segments == "windows":
-        name = "hop" if settings.hop else "window"
-    step = getattr(settings, name)
+    name, longest = _longest_part(settings)
+    if min(longest, seconds) > LONGEST_PART:
+        raise Refused(f"{name}: makes a part of {min(longest, seconds):,.0f} s; expected {LONGEST_PART:g} s at most")
+    step = settings.hop if name == "window" and settings.hop else longest
     parts = seconds / step * len(settings.channels_of(channel_count(job.path)))
     if parts > MOST_PARTS:
+        name = "hop" if step == settings.hop else name
         raise Refused(f"{name}: {step:g} s makes {parts:,.0f} parts of this recording; expected {MOST_PARTS:,} at most")
+
+
+def _longest_part(settings: Answering) -> tuple[str, float]:
+    """The option that decides how long a part is, and its length in s."""
+    if settings.segments == "whole":
+        return "segments", float("inf")
+    return ("window", settings.window) if settings.segments == "windows" else ("longest", settings.longest)
 
 
 def _answers(loaded: LoadedModel, ready: Sequence[_CheckedJob], on_progress: Progress) -> list[Answer | EngineError]:

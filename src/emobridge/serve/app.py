@@ -18,17 +18,17 @@ from emobridge.serve.service import Service
 from emobridge.serve.sockets import ROUTE, Streams
 from emobridge.web.headers import SecurityHeaders
 
-POLICY = "; ".join(
+PAGE_POLICY = "; ".join(
     (
         "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:",
         "media-src 'self' blob:", "connect-src 'self'", "form-action 'none'", "frame-ancestors 'none'",
         "base-uri 'none'",
     )
 )  # fmt: skip
-PERMISSIONS = "camera=(), geolocation=(), microphone=(self)"
+PAGE_PERMISSIONS = "camera=(), geolocation=(), microphone=(self)"
 
 
-def make_app(
+def make_service_app(
     service: Service, *, token: str = "", names: Sequence[str] = (), routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """The application of a service, for any ASGI server with a single process. Who calls starts and stops the engine.
@@ -47,13 +47,15 @@ def make_app(
     )
     _add(app, "/predict", "POST", endpoints.predict, openapi.predicting())
     _add(app, "/diarize", "POST", endpoints.diarize, openapi.diarizing())
-    _add(app, "/models", "GET", endpoints.models, openapi.listing())
+    _add(app, "/models", "GET", endpoints.models, openapi.models_listing())
     _add(app, "/healthz", "GET", endpoints.healthz, openapi.health())
     _add(app, "/metrics", "GET", endpoints.metrics, openapi.counters())
     app.router.routes += [WebSocketRoute(ROUTE, Streams(service, tokens).serve), *routes]
     counted = [path for route in app.router.routes if "{" not in (path := getattr(route, "path", "{"))]
     app.add_middleware(Guard, service=service, tokens=tokens, names=names, routes=counted)
-    app.add_middleware(SecurityHeaders, policy=POLICY, permissions=PERMISSIONS, on_error=failed)  # around the other
+    app.add_middleware(
+        SecurityHeaders, policy=PAGE_POLICY, permissions=PAGE_PERMISSIONS, on_error=failed
+    )  # around the other
     return app
 
 

@@ -44,6 +44,7 @@ class Row(BaseModel):
     statistics: Name | None = None
     unfamiliarity: Number | None = None
     reason: Name | None = None
+    trained_on: Name = ""  # SYNTHETIC or CONSTRUCTED, or both
 
 
 class GivenAnswer(BaseModel):
@@ -51,8 +52,12 @@ class GivenAnswer(BaseModel):
 
     name: Name  # of the recording
     seconds: Annotated[Seconds, Field(gt=0)]  # of sound
-    synthetic: bool = False  # whether synthetic speech went into the model
     rows: Annotated[list[Row], Field(min_length=1, max_length=MOST_ROWS)]
+
+    @property
+    def trained_on(self) -> str:
+        """What went into the model that is not real, as `inference.output.base.Origin` has it."""
+        return self.rows[0].trained_on
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -104,6 +109,8 @@ def convert(answer: GivenAnswer, form: str) -> str:
     if form not in CONVERTED_TYPES:
         raise unknown("format", form, CONVERTED_TYPES)
     if form == "html":
-        return timeline_part(answer.name, answer.seconds, answer.predictions, synthetic=answer.synthetic)
-    origin = Origin("SYNTHETIC" if answer.synthetic else "", seconds=answer.seconds)
+        return timeline_part(
+            answer.name, answer.seconds, answer.predictions, synthetic="SYNTHETIC" in answer.trained_on
+        )
+    origin = Origin(answer.trained_on, seconds=answer.seconds)
     return "".join(FORMATS[form].texts(answer.predictions, origin))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from emobridge.data.threads import share_of_cores
 from emobridge.errors import unknown
 from emobridge.serve.messages import Answered, AnswerJobs, Failed, FromWorker, GiveUp, NotLoaded, NumberedJob, Ready
-from emobridge.serve.pool import Pool, Request, Worker
+from emobridge.serve.pool import WaitingJob, Worker, WorkerPool
 from emobridge.serve.records import (
     Answer,
     Busy,
@@ -39,7 +39,7 @@ from emobridge.settings import Answering
 
 TRIES = 2  # of a job: a worker may die of it
 STREAM_RETRY = 5.0  # s: nobody knows how long streams go on
-SMOOTHING = 0.2  # of the mean time of answers, that the latest one has
+PACE_SMOOTHING = 0.2  # of the mean time of answers, that the latest one has
 STOPPING = "the service is stopping"
 
 
@@ -51,9 +51,9 @@ class WorkerEngine:
         self.limits = limits or Limits()
         threads = share_of_cores(self.limits.workers, spared=1)  # for this process
         setup = WorkerSetup(tuple(sources), self.limits, device, threads)
-        self._pool = Pool(setup, self._take, self._hand_out, self._ended)
+        self._pool = WorkerPool(setup, self._take, self._hand_out, self._ended)
         self._numbers = itertools.count(1)
-        self._queue: deque[Request] = deque()
+        self._queue: deque[WaitingJob] = deque()
         self._seconds = 1.0  # that an answer takes, lately
         self._is_stopping = False
         self._changed = asyncio.Event()
@@ -91,7 +91,7 @@ class WorkerEngine:
     async def answer(self, job: Job) -> Answer:
         """The answer to a job. A caller that is cancelled gives up its place. Errors: EngineError."""
         self.check_room(job.model)
-        request = Request(next(self._numbers), job, asyncio.get_running_loop().create_future())
+        request = WaitingJob(next(self._numbers), job, asyncio.get_running_loop().create_future())
         self._queue.append(request)
         self._hand_out()
         try:
@@ -170,7 +170,7 @@ class WorkerEngine:
             _settle(self._queue.popleft(), Lost(self._pool.error))
         self._notify()
 
-    def _next_group(self, most: int) -> list[Request]:
+    def _next_group(self, most: int) -> list[WaitingJob]:
         """The first of the queue and, where it can be answered with others, those of the same model and settings."""
         first = self._queue.popleft()
         group = [first]
@@ -181,7 +181,7 @@ class WorkerEngine:
                 self._queue.remove(request)
         return group
 
-    def _give(self, worker: Worker, requests: Sequence[Request]) -> None:
+    def _give(self, worker: Worker, requests: Sequence[WaitingJob]) -> None:
         loop = asyncio.get_running_loop()
         worker.group = {request.number: request for request in requests}
         worker.began, worker.timer = loop.time(), loop.call_later(self.limits.request, self._overdue, worker)
@@ -197,16 +197,16 @@ class WorkerEngine:
         elif (stream := worker.streams.get(message.number)) and not isinstance(message, Answered):
             stream.take(message)
 
-    def _answered(self, worker: Worker, request: Request, outcome: Answer | EngineError) -> None:
+    def _answered(self, worker: Worker, request: WaitingJob, outcome: Answer | EngineError) -> None:
         now = asyncio.get_running_loop().time()
-        self._seconds += SMOOTHING * (now - worker.began - self._seconds)
+        self._seconds += PACE_SMOOTHING * (now - worker.began - self._seconds)
         worker.began, worker.has_answered = now, True
         _settle(request, outcome)
         if not worker.group:
             worker.stop_timer()
             self._hand_out()
 
-    def _give_up(self, request: Request) -> None:
+    def _give_up(self, request: WaitingJob) -> None:
         """Nobody waits for a job any more."""
         if request in self._queue:
             self._queue.remove(request)
@@ -246,7 +246,7 @@ class WorkerEngine:
         self._notify()
 
 
-def _settle(request: Request, outcome: Answer | EngineError) -> None:
+def _settle(request: WaitingJob, outcome: Answer | EngineError) -> None:
     """Give an answer, or an error, to who waits, if anybody does."""
     if request.answer.done():
         return
@@ -256,7 +256,7 @@ def _settle(request: Request, outcome: Answer | EngineError) -> None:
         request.answer.set_exception(outcome)
 
 
-def _goes_with_others(request: Request) -> bool:
+def _goes_with_others(request: WaitingJob) -> bool:
     """Whether a job may be answered together with others: what may have ended a worker is tried alone."""
     settings = request.job.settings
     return isinstance(settings, Answering) and not settings.adapt_online and not request.deaths

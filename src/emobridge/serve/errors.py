@@ -20,8 +20,11 @@ WORDS = {  # for the reasons that `emobridge.web` knows
     "slow": "the body came too slowly",
     "too-many": "too many wrong tokens; try again later",
 }
-LINES = {404: "no such address", 405: "the address does not take this method"}  # for what the framework refuses
-log = logging.getLogger("emobridge.serve")
+FRAMEWORK_LINES = {
+    404: "no such address",
+    405: "the address does not take this method",
+}  # for what the framework refuses
+service_log = logging.getLogger("emobridge.serve")
 
 
 class Gone(Exception):
@@ -38,7 +41,7 @@ async def refused(request: Request, error: Exception) -> Response:
 
 def failed(request: Request, error: Exception) -> Response:
     """The answer after an error that is the program's; the log gets its traceback, and nothing of the request."""
-    log.error("an answer failed", exc_info=error)
+    service_log.error("an answer failed", exc_info=error)
     return error_response(error)
 
 
@@ -73,7 +76,7 @@ def line_of(error: Exception) -> str:
     if isinstance(error, Refusal):
         return WORDS.get(error.reason, error.reason)
     if isinstance(error, HTTPException):
-        return LINES.get(error.status_code, str(error.detail))
+        return FRAMEWORK_LINES.get(error.status_code, str(error.detail))
     if isinstance(error, (UserError, EngineError)):
         return str(UserError(error))  # in one line, whatever a file has brought into it
     return "the service failed; its log has the reason"

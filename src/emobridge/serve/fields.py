@@ -11,12 +11,12 @@ from emobridge.errors import UserError, unknown
 from emobridge.settings import Answering, Diarizing, Live, check_part, from_mapping, option
 
 LONGEST_VALUE = 2000  # characters of a field
-LEAST_SECONDS, MOST_SECONDS = 0.1, 60.0  # of a part that is answered by itself: it bounds the work of a request
-PARTS = ("longest", "window", "hop", "context")  # settings that are the length of such parts, in seconds
-MOST_CHANNELS = 8  # of a stream
-LEAST_RATE, MOST_RATE = 8_000, 96_000  # Hz of a stream
+SHORTEST_PART, LONGEST_PART = 0.1, 60.0  # of a part that is answered by itself: it bounds the work of a request
+PART_LENGTHS = ("longest", "window", "hop", "context")  # settings that are the length of such parts, in seconds
+MOST_STREAM_CHANNELS = 8  # of a stream
+SLOWEST_STREAM, FASTEST_STREAM = 8_000, 96_000  # Hz of a stream
 MODEL_HELP = "The model that answers, by its name in /models. By default the first."
-LANGUAGE_HELP = "Language of the speech, such as de or German. By default not known."
+SPOKEN_HELP = "Language of the speech, such as de or German. By default not known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,20 @@ class StreamRequest:
 
     token: str = option("", help="The token of the service, from who cannot send it as a header.")
     model: str = option("", help=MODEL_HELP)
-    language: str = option("", help=LANGUAGE_HELP)
+    language: str = option("", help=SPOKEN_HELP)
     encoding: str = option("s16le", help="Samples of the sound, little-endian.", choices=tuple(SCALES))
-    rate: int = option(16_000, help=f"Samples a second, from {LEAST_RATE} to {MOST_RATE} Hz.", least=LEAST_RATE)
-    channels: int = option(1, help=f"Channels side by side, at most {MOST_CHANNELS}; their mean is answered.", least=1)
+    rate: int = option(
+        16_000, help=f"Samples a second, from {SLOWEST_STREAM} to {FASTEST_STREAM} Hz.", least=SLOWEST_STREAM
+    )
+    channels: int = option(
+        1, help=f"Channels side by side, at most {MOST_STREAM_CHANNELS}; their mean is answered.", least=1
+    )
     live: Live = field(default_factory=Live)
 
     def __post_init__(self) -> None:
         check_part(self)
         _check_parts(self.live)
-        for name, most in (("rate", MOST_RATE), ("channels", MOST_CHANNELS)):
+        for name, most in (("rate", FASTEST_STREAM), ("channels", MOST_STREAM_CHANNELS)):
             if getattr(self, name) > most:
                 raise UserError(f"{name}: expected at most {most}, got {getattr(self, name)}")
 
@@ -70,10 +74,10 @@ def settings_of_texts(group: FieldGroup, texts: Mapping[str, str]) -> Any:
 
 
 def _check_parts(settings: Any) -> None:
-    for name in PARTS:
+    for name in PART_LENGTHS:
         seconds = getattr(settings, name, 0.0)
-        if seconds and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
-            raise UserError(f"{name}: expected {LEAST_SECONDS:g} to {MOST_SECONDS:g} s in a service, got {seconds:g}")
+        if seconds and not SHORTEST_PART <= seconds <= LONGEST_PART:
+            raise UserError(f"{name}: expected {SHORTEST_PART:g} to {LONGEST_PART:g} s in a service, got {seconds:g}")
 
 
 def _value(item: Field[Any], text: str) -> Any:
@@ -94,7 +98,7 @@ def form_schema(group: FieldGroup) -> dict[str, Any]:
     properties = {
         "file": {"type": "string", "format": "binary", "description": "The recording: WAV, FLAC, MP3, Ogg and others."},
         "model": {"type": "string", "description": MODEL_HELP},
-        "language": {"type": "string", "description": LANGUAGE_HELP},
+        "language": {"type": "string", "description": SPOKEN_HELP},
         **{name: _schema(item) for name, item in group.fields.items()},
     }
     return {"type": "object", "required": ["file"], "properties": properties, "additionalProperties": False}
@@ -110,8 +114,8 @@ def _schema(item: Field[Any]) -> dict[str, Any]:
         schema["minimum"] = facts["least"]
     if facts["above"] is not None:
         schema["exclusiveMinimum"] = facts["above"]
-    if item.name in PARTS:
-        schema["maximum"] = MOST_SECONDS
+    if item.name in PART_LENGTHS:
+        schema["maximum"] = LONGEST_PART
     if item.default not in ((), ""):
         schema["default"] = item.default
     return schema

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from emobridge.serve.records import Answer, EngineError, Job, ServedModel, StreamJob
 from emobridge.types import Prediction
 
-SIZE = struct.Struct(">I")
+MESSAGE_SIZE = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class OpenStream:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SoundBytes:
     """The next bytes of a stream."""
 
     number: int
@@ -136,7 +136,7 @@ class StreamEnded:
     number: int
 
 
-ToWorker: TypeAlias = "AnswerJobs | GiveUp | OpenStream | Sound | FinishStream | CloseStream | End"
+ToWorker: TypeAlias = "AnswerJobs | GiveUp | OpenStream | SoundBytes | FinishStream | CloseStream | End"
 OfStream: TypeAlias = "StreamOpened | Consumed | StreamAnswer | StreamEnded | Failed"
 FromWorker: TypeAlias = "Ready | NotLoaded | Answered | OfStream"
 
@@ -144,7 +144,7 @@ FromWorker: TypeAlias = "Ready | NotLoaded | Answered | OfStream"
 def packed(message: ToWorker | FromWorker) -> bytes:
     """A message as it is sent."""
     content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    return SIZE.pack(len(content)) + content
+    return MESSAGE_SIZE.pack(len(content)) + content
 
 
 def unpacked(content: bytes) -> Any:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from emobridge.serve.records import EngineState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)  # the upper bounds of the histogram
+HISTOGRAM_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)  # the upper bounds of the histogram
 GAUGES = {  # field of EngineState: what it is
     "workers": "Worker processes that are wanted.",
     "ready": "Worker processes that can take a job.",
@@ -34,7 +34,7 @@ class Metrics:
             "emobridge_answer_seconds",
             "Seconds from the end of an upload to its answer.",
             ["route"],
-            buckets=SECONDS,
+            buckets=HISTOGRAM_BOUNDS,
             registry=registry,
         )
         self._sound = Counter(

@@ -25,7 +25,7 @@ from emobridge.serve.records import Refused, ServedModel
 from emobridge.serve.sources import ModelSource
 from emobridge.types import SAMPLE_RATE
 
-AT_ONCE = 32  # recordings that an accelerator gets at once, at most; a batch there has its own bound of memory
+JOBS_AT_ONCE = 32  # recordings that an accelerator gets at once, at most; a batch there has its own bound of memory
 Key: TypeAlias = "tuple[Any, ...]"
 
 
@@ -74,7 +74,7 @@ def try_models(models: Sequence[LoadedModel]) -> None:
 def jobs_at_once(models: Sequence[LoadedModel]) -> int:
     """How many recordings a worker gets at once: on a CPU each is encoded by itself, and to wait gains nothing."""
     encoders = [model.model.encoder for model in models if isinstance(model.model, Recognizer)]
-    return AT_ONCE if any(is_accelerator(device_of(encoder)) for encoder in encoders) else 1
+    return JOBS_AT_ONCE if any(is_accelerator(device_of(encoder)) for encoder in encoders) else 1
 
 
 def _load(source: ModelSource, device: str) -> Recognizer | FrameModel:

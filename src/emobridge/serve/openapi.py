@@ -17,7 +17,7 @@ EXAMPLE_MODEL = {
     "encoder": "whisper-base", "synthetic": False,
 }  # fmt: skip
 EXAMPLE_ANSWER = {"model": "de", "seconds": 4.2, "notes": [], "rows": [EXAMPLE_ROW]}
-REASONS = {
+STATUS_REASONS = {
     400: "The request is damaged.",
     401: "The token is missing or wrong.",
     403: "The page of another site asks.",
@@ -30,12 +30,12 @@ REASONS = {
     429: "The service is busy, or many wrong tokens came: Retry-After has the seconds.",
     503: "No worker is ready, or the service stops.",
 }
-ERROR = {
+ERROR_SCHEMA = {
     "type": "object",
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "One line."}},
 }
-ROW = {
+ROW_SCHEMA = {
     "type": "object",
     "required": ["id", "start", "end", "reason"],
     "properties": {
@@ -51,22 +51,22 @@ ROW = {
         "reason": {"type": ["string", "null"], "description": "Why there is no label."},
     },
 }
-ANSWER = {
+ANSWER_SCHEMA = {
     "type": "object",
     "required": ["model", "seconds", "notes", "rows"],
     "properties": {
         "model": {"type": "string"},
         "seconds": {"type": "number", "description": "Length of the recording."},
         "notes": {"type": "array", "items": {"type": "string"}},
-        "rows": {"type": "array", "items": ROW},
+        "rows": {"type": "array", "items": ROW_SCHEMA},
     },
 }
-MODELS = {
+MODELS_SCHEMA = {
     "type": "object",
     "required": ["models"],
     "properties": {"models": {"type": "array", "items": {"type": "object", "required": list(EXAMPLE_MODEL)}}},
 }
-STATE = {
+STATE_SCHEMA = {
     "type": "object",
     "required": ["ready", "workers"],
     "properties": {
@@ -79,7 +79,7 @@ STATE = {
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The responses that are errors."""
-    return {status: _response(REASONS[status], ERROR, {"error": "one line"}) for status in statuses}
+    return {status: _response(STATUS_REASONS[status], ERROR_SCHEMA, {"error": "one line"}) for status in statuses}
 
 
 def predicting() -> dict[str, Any]:
@@ -93,7 +93,7 @@ def diarizing() -> dict[str, Any]:
 
 
 def _upload(group: FieldGroup) -> dict[str, Any]:
-    answer = _response("The answer, in the format that was asked for.", ANSWER, EXAMPLE_ANSWER)
+    answer = _response("The answer, in the format that was asked for.", ANSWER_SCHEMA, EXAMPLE_ANSWER)
     for media_type in MEDIA_TYPES.values():
         answer["content"].setdefault(media_type, {"schema": {"type": "string"}})
     form = {"schema": form_schema(group), "example": {"file": "(the bytes of call.wav)", "language": "de"}}
@@ -113,10 +113,13 @@ def _upload(group: FieldGroup) -> dict[str, Any]:
     }
 
 
-def listing() -> dict[str, Any]:
+def models_listing() -> dict[str, Any]:
     """What FastAPI is told of `/models`."""
     return {
-        "responses": {200: _response("The models.", MODELS, {"models": [EXAMPLE_MODEL]}), **refusals(401, 429, 503)}
+        "responses": {
+            200: _response("The models.", MODELS_SCHEMA, {"models": [EXAMPLE_MODEL]}),
+            **refusals(401, 429, 503),
+        }
     }
 
 
@@ -125,8 +128,10 @@ def health() -> dict[str, Any]:
     ready, not_ready = {"ready": 1, "workers": 1}, {"ready": 0, "workers": 1}
     return {
         "responses": {
-            200: _response("Recordings would be answered now.", STATE, ready),
-            503: _response("No worker is ready, or the service stops.", {"anyOf": [STATE, ERROR]}, not_ready),
+            200: _response("Recordings would be answered now.", STATE_SCHEMA, ready),
+            503: _response(
+                "No worker is ready, or the service stops.", {"anyOf": [STATE_SCHEMA, ERROR_SCHEMA]}, not_ready
+            ),
         }
     }
 

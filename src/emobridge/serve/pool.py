@@ -15,12 +15,12 @@ from emobridge.serve.streams import WorkerStream
 from emobridge.serve.worker import WorkerSetup
 
 STARTS = 4  # of a worker in a row that fail, before it is given up
-PAUSE, LONGEST_PAUSE = 0.5, 10.0  # s before a further start, which double
-SETTLED = 30.0  # s after which a worker that ends with nothing to do has not failed at its start
+START_PAUSE, LONGEST_START_PAUSE = 0.5, 10.0  # s before a further start, which double
+SETTLING_SECONDS = 30.0  # s after which a worker that ends with nothing to do has not failed at its start
 
 
 @dataclass(eq=False)
-class Request:
+class WaitingJob:
     """A job that somebody waits for."""
 
     number: int
@@ -42,7 +42,7 @@ class Worker:
     has_answered: bool = False
     is_overdue: bool = False  # with a job
     failed: bool = False  # it ended soon, with nothing to do
-    group: dict[int, Request] = field(default_factory=dict)
+    group: dict[int, WaitingJob] = field(default_factory=dict)
     streams: dict[int, WorkerStream] = field(default_factory=dict)
     timer: asyncio.TimerHandle | None = None
 
@@ -53,7 +53,7 @@ class Worker:
             self.timer = None
 
 
-class Pool:
+class WorkerPool:
     """Workers, those that are ready and those that start or end.
 
     on_message: gets a worker and what it sends. on_ready: is called when another worker is ready, or when none will be.
@@ -149,7 +149,7 @@ class Pool:
             self.ready.remove(worker)
         if not worker.first.done():
             worker.first.set_result(None)
-        is_early = asyncio.get_running_loop().time() - worker.since < SETTLED and not worker.has_answered
+        is_early = asyncio.get_running_loop().time() - worker.since < SETTLING_SECONDS and not worker.has_answered
         worker.failed = is_early and not worker.group and not worker.streams
         worker.stop_timer()
         self.on_end(worker)
@@ -165,4 +165,4 @@ class Pool:
 
 def _pause(failures: int) -> float:
     """Seconds before a further start."""
-    return min(PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE)
+    return min(START_PAUSE * 2.0 ** (failures - 1), LONGEST_START_PAUSE)

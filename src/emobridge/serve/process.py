@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from emobridge.serve.messages import SIZE, ToWorker, packed, unpacked
+from emobridge.serve.messages import MESSAGE_SIZE, ToWorker, packed, unpacked
 from emobridge.serve.worker import PRELOADED, WorkerSetup, run_worker
 
-END_SECONDS = 2.0  # that a worker has to end when nothing is under way
+EXIT_SECONDS = 2.0  # that a worker has to end when nothing is under way
 START = "forkserver" if sys.platform == "linux" else "spawn"  # libraries of macOS do not bear to be forked
 
 
@@ -67,7 +67,7 @@ class WorkerProcess:
         if self._process is not None:
             self._process.kill()
 
-    async def wait(self, seconds: float = END_SECONDS) -> None:
+    async def wait(self, seconds: float = EXIT_SECONDS) -> None:
         """Wait until the process has ended, and after some seconds end it."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.ended.wait(), seconds)
@@ -78,7 +78,7 @@ class WorkerProcess:
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
-                size = SIZE.unpack(await reader.readexactly(SIZE.size))[0]
+                size = MESSAGE_SIZE.unpack(await reader.readexactly(MESSAGE_SIZE.size))[0]
                 self.on_message(unpacked(await reader.readexactly(size)))
         except (asyncio.IncompleteReadError, OSError):
             pass

@@ -18,7 +18,7 @@ from emobridge.serve.metrics import Metrics
 from emobridge.serve.records import Answer, Engine, Job, Limits, ServedModel
 from emobridge.serve.uploads import Upload, Uploads
 
-Waited = TypeVar("Waited")
+Result = TypeVar("Result")
 
 
 class Service:
@@ -68,7 +68,7 @@ class Service:
         return Job(model.name, upload.path, settings_of_texts(group, texts), language, upload.name), model
 
 
-async def unless_gone(request: Request, work: Awaitable[Waited]) -> Waited:
+async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
     """What work gives; it is cancelled where the client leaves. Errors: Gone, and those of the work."""
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
     try:

@@ -13,7 +13,7 @@ import websockets  # noqa: F401  # which uvicorn looks for only when it starts
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
-from emobridge.serve.app import make_app
+from emobridge.serve.app import make_service_app
 from emobridge.serve.records import Engine, Limits
 from emobridge.serve.service import Service
 from emobridge.serve.sockets import LARGEST_MESSAGE
@@ -21,11 +21,11 @@ from emobridge.serve.uploads import upload_folder
 from emobridge.web.process import address_of, allow_connections, listening_socket, server_config
 from emobridge.web.tokens import check_token
 
-END_SECONDS = 3  # for the last bytes of answers to leave
+LAST_SECONDS = 3  # for the last bytes of answers to leave
 SENT_SECONDS = 2.0  # for answers that are there to be sent, once the engine has stopped
 
 
-def serve(
+def run_service(
     engine: Engine,
     limits: Limits,
     *,
@@ -38,9 +38,9 @@ def serve(
 ) -> None:
     """Serve until the process is told to stop (SIGTERM, SIGINT): what is under way then ends within `limits.stop`.
 
-    token, names, routes: as of `make_app`. port: 0 is any that is free. on_ready: is called with the address, when
-    recordings would be answered. Errors: UserError for a short token, an address that cannot be used, and models that
-    cannot be loaded.
+    token, names, routes: as of `make_service_app`. port: 0 is any that is free. on_ready: is called with the address,
+    when recordings would be answered.
+    Errors: UserError for a short token, an address that cannot be used, and models that cannot be loaded.
     """
     if token:
         check_token(token)
@@ -52,7 +52,7 @@ def serve(
 
         async def run() -> None:
             service = Service(engine, limits, folder)
-            server = _Server(service, make_app(service, token=token, names=names, routes=routes))
+            server = _Server(service, make_service_app(service, token=token, names=names, routes=routes))
             try:
                 await engine.start()
                 on_ready(address_of(host, bound))
@@ -68,7 +68,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, service: Service, app: FastAPI) -> None:
         sockets = {"ws_max_size": LARGEST_MESSAGE, "ws_per_message_deflate": False}
-        super().__init__(server_config(app, end_seconds=END_SECONDS, websockets="websockets-sansio", **sockets))
+        super().__init__(server_config(app, end_seconds=LAST_SECONDS, websockets="websockets-sansio", **sockets))
         self._service = service
         self._stop: asyncio.Task[None] | None = None
 

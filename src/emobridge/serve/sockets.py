@@ -17,7 +17,7 @@ from emobridge.diarization.pcm import SCALES
 from emobridge.errors import UserError
 from emobridge.files import parse_json
 from emobridge.serve.answers import row
-from emobridge.serve.errors import Gone, error_response, line_of, log
+from emobridge.serve.errors import Gone, error_response, line_of, service_log
 from emobridge.serve.fields import StreamRequest
 from emobridge.serve.guard import STOPPING, TokenCheck, bearer
 from emobridge.serve.records import Busy, Lost, Refused, ServedModel, SoundStream, StreamJob, TooLong
@@ -29,11 +29,19 @@ ROUTE = "/stream"
 LARGEST_MESSAGE = 256 << 10  # bytes
 LARGEST_FIRST = 4096  # characters
 FIRST_SECONDS = 10.0  # for the first message to come
-IDLE_SECONDS = 30.0  # without sound after which a stream is closed
-AHEAD_SECONDS = 10.0  # of sound that may come before its time: a stream costs a worker no more than its own length
+SILENT_SECONDS = 30.0  # without sound after which a stream is closed
+MOST_AHEAD = 10.0  # of sound that may come before its time: a stream costs a worker no more than its own length
 WITHOUT_STREAM = 32  # sockets that may be open beside those with a stream
 RETRY = 5.0  # s
-ENDED, AWAY, UNEXPECTED, INVALID, POLICY, FAILED, BUSY = 1000, 1001, 1003, 1007, 1008, 1011, 1013  # codes of RFC 6455
+ENDED, AWAY, UNEXPECTED, INVALID, MISUSED, FAILED, TRY_LATER = (
+    1000,
+    1001,
+    1003,
+    1007,
+    1008,
+    1011,
+    1013,
+)  # codes of RFC 6455
 
 
 class StreamError(Exception):
@@ -132,7 +140,7 @@ class _Sound:
 
     async def take(self) -> None:
         """Pass on what comes, until the client says that it was all. Errors: StreamError, EngineError, Gone."""
-        while isinstance(message := await _receive(self._websocket, IDLE_SECONDS), bytes):
+        while isinstance(message := await _receive(self._websocket, SILENT_SECONDS), bytes):
             seconds = len(message) / self._bytes_per_second
             await self._keep_pace()
             await self._stream.send(message)
@@ -148,8 +156,8 @@ class _Sound:
         now = asyncio.get_running_loop().time()
         self._began = max(self._began, now - self.seconds)
         ahead = self.seconds - (now - self._began)
-        if ahead > AHEAD_SECONDS:
-            await asyncio.sleep(ahead - AHEAD_SECONDS)
+        if ahead > MOST_AHEAD:
+            await asyncio.sleep(ahead - MOST_AHEAD)
 
 
 async def _send_answers(websocket: WebSocket, stream: SoundStream, model: ServedModel) -> None:
@@ -162,7 +170,7 @@ async def _receive(websocket: WebSocket, seconds: float) -> str | bytes:
     try:
         message = await asyncio.wait_for(websocket.receive(), seconds)
     except asyncio.TimeoutError:
-        raise StreamError(POLICY, f"nothing came for {seconds:g} s") from None
+        raise StreamError(MISUSED, f"nothing came for {seconds:g} s") from None
     if message["type"] != "websocket.receive":
         raise Gone
     text: str | None = message.get("text")
@@ -178,11 +186,11 @@ def _closing(error: Exception) -> tuple[int, str]:
     if isinstance(error, StreamError):
         return error.code, str(error)
     if isinstance(error, Refusal):
-        return POLICY, line_of(error)
+        return MISUSED, line_of(error)
     if isinstance(error, Busy):
-        return BUSY, line_of(error)
+        return TRY_LATER, line_of(error)
     if isinstance(error, (UserError, Refused, TooLong)):
         return INVALID, line_of(error)
     if not isinstance(error, Lost):
-        log.error("a stream failed", exc_info=error)
+        service_log.error("a stream failed", exc_info=error)
     return FAILED, line_of(error)

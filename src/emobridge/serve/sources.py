@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 PLAIN_FOLDERS = ("bundle", "diarizer")  # that every run has: the folder above tells them apart
 
 
@@ -43,7 +43,7 @@ def model_sources(words: Sequence[str], encoder: str = "") -> tuple[ModelSource,
 
 def _source(word: str, encoder: str) -> ModelSource:
     name, equals, folder = word.partition("=")
-    if not equals or not NAME.fullmatch(name):
+    if not equals or not MODEL_NAME.fullmatch(name):
         if equals and not Path(word).exists():
             raise UserError(f"{word}: the name {name!r}: expected letters, digits, '.', '_' and '-', 64 at most")
         name, folder = _name_of(word), word
@@ -56,6 +56,6 @@ def _name_of(folder: str) -> str:
     path = Path(folder).resolve()
     name = path.parent.name if path.name in PLAIN_FOLDERS else path.name
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_")[:64]
-    if not NAME.fullmatch(name):
+    if not MODEL_NAME.fullmatch(name):
         raise UserError(f"{folder}: gives the model no name; give it as NAME={folder}")
     return name

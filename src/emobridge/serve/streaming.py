@@ -20,7 +20,7 @@ from emobridge.serve.messages import (
     FinishStream,
     FromWorker,
     OpenStream,
-    Sound,
+    SoundBytes,
     StreamAnswer,
     StreamEnded,
     StreamOpened,
@@ -30,8 +30,8 @@ from emobridge.serve.records import StreamJob
 from emobridge.serve.turns import Turns
 from emobridge.types import Utterance
 
-MOST_CHANNELS = 32
-Inbox: TypeAlias = "queue.SimpleQueue[Sound | FinishStream | CloseStream]"
+LIVE_CHANNELS = 32
+Inbox: TypeAlias = "queue.SimpleQueue[SoundBytes | FinishStream | CloseStream]"
 
 
 class _Closed(Exception):
@@ -59,7 +59,7 @@ class LiveStream:
         """Begin, in a thread of its own."""
         threading.Thread(target=self._run, daemon=True).start()
 
-    def take(self, message: Sound | FinishStream | CloseStream) -> None:
+    def take(self, message: SoundBytes | FinishStream | CloseStream) -> None:
         """Take what the engine sends, from another thread."""
         self._is_closed |= isinstance(message, CloseStream)
         self._inbox.put(message)
@@ -98,7 +98,7 @@ class LiveStream:
                 self.turns.take()
             if self._is_closed:
                 raise _Closed
-            if not isinstance(message, Sound):
+            if not isinstance(message, SoundBytes):
                 return
             self.send(Consumed(self.number, len(message.samples)))
             yield message.samples
@@ -108,8 +108,8 @@ def frame_model_for(loaded: LoadedModel, job: StreamJob) -> FrameModel:
     """What answers a stream. Errors: UserError for a language, an encoding, or channels that cannot be answered."""
     if job.encoding not in SCALES:
         raise unknown("encoding", job.encoding, SCALES)
-    if not 1 <= job.channels <= MOST_CHANNELS:
-        raise UserError(f"channels: expected 1 to {MOST_CHANNELS}, got {job.channels}")
+    if not 1 <= job.channels <= LIVE_CHANNELS:
+        raise UserError(f"channels: expected 1 to {LIVE_CHANNELS}, got {job.channels}")
     next(mono_pieces((), job.rate), None)  # which checks the rate
     model = loaded.frame_model
     language = spoken_language(loaded, job.language)

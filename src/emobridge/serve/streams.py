@@ -14,7 +14,7 @@ from emobridge.serve.messages import (
     FinishStream,
     OfStream,
     OpenStream,
-    Sound,
+    SoundBytes,
     StreamAnswer,
     StreamEnded,
     StreamOpened,
@@ -80,7 +80,7 @@ class WorkerStream:
             if self.is_over or self.is_finishing:
                 return
             self._unconsumed += len(piece)
-            self._worker.send(Sound(self.number, bytes(piece)))
+            self._worker.send(SoundBytes(self.number, bytes(piece)))
             self._watch()
 
     async def finish(self) -> None:

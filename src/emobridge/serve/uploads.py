@@ -26,14 +26,14 @@ from emobridge.serve.fields import LONGEST_VALUE
 from emobridge.serve.records import Busy
 from emobridge.web.requests import Refusal, body_pieces
 
-FORM = b"multipart/form-data"
+FORM_TYPE = b"multipart/form-data"
 RECORDING = "file"  # the field that holds it
 MOST_PARTS = 40  # of a form
 BESIDE = 200_000  # bytes of a form that are not the recording
-LONGEST_NAME = 200  # characters of a recording's name
+LONGEST_FILE_NAME = 200  # characters of a recording's name
 MOST_UPLOADS = 64  # that come at the same time; more are answered 429
 UPLOAD_RETRY = 2.0  # s
-BODY_SECONDS = 20.0  # for a form to arrive, and longer for a large one
+UPLOAD_SECONDS = 20.0  # for a form to arrive, and longer for a large one
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Uploads:
 
 def _boundary(request: Request) -> bytes:
     kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind.strip() != FORM:
+    if kind.strip() != FORM_TYPE:
         raise Refusal(415, "expected a form with a file, of type multipart/form-data")
     if not options.get(b"boundary"):
         raise Refusal(400, "the form's content type has no boundary")
@@ -125,7 +125,7 @@ class _Form:
         """Read the body of a request. Errors: Refusal."""
         try:
             parser = MultipartParser(boundary, self._callbacks())  # type: ignore[arg-type]
-            async for piece in body_pieces(request, largest=self._largest + BESIDE, seconds=BODY_SECONDS):
+            async for piece in body_pieces(request, largest=self._largest + BESIDE, seconds=UPLOAD_SECONDS):
                 parser.write(piece)
         except FormParserError as error:
             raise Refusal(400, f"the form is damaged: {error}") from error
@@ -181,8 +181,8 @@ class _Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind.strip() != b"form-data" or not name:
             raise Refusal(400, "the form is damaged: a part has no name")
-        if len(name) > LONGEST_NAME:
-            raise Refusal(413, f"a field's name is longer than {LONGEST_NAME} characters")
+        if len(name) > LONGEST_FILE_NAME:
+            raise Refusal(413, f"a field's name is longer than {LONGEST_FILE_NAME} characters")
         self._names.append(name)
         if name != RECORDING:
             if b"filename" in options:
@@ -190,7 +190,7 @@ class _Form:
             self._text = self._texts[name] = bytearray()
             return
         self._text = None
-        self._file_name = file_name(options.get(b"filename", b"").decode("utf-8", "replace"))
+        self._file_name = recording_name(options.get(b"filename", b"").decode("utf-8", "replace"))
 
     def _add_data(self, data: bytes) -> None:
         if self._text is None:
@@ -207,11 +207,11 @@ class _Form:
         self._is_whole = True
 
 
-def file_name(text: str) -> str:
+def recording_name(text: str) -> str:
     """The name of a recording, for its rows: the last part of what a browser calls it, in characters that print.
 
-    >>> file_name("../../etc/pass\\x00wd"), file_name("C:\\\\calls\\\\a.wav"), file_name("..")
+    >>> recording_name("../../etc/pass\\x00wd"), recording_name("C:\\\\calls\\\\a.wav"), recording_name("..")
     ('pass\\\\x00wd', 'a.wav', 'recording')
     """
-    name = printable(re.split(r"[/\\]", text)[-1].strip())[:LONGEST_NAME]
+    name = printable(re.split(r"[/\\]", text)[-1].strip())[:LONGEST_FILE_NAME]
     return name if name.strip(".") else "recording"

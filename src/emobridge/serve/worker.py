@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from emobridge.parts import remove_parts
 from emobridge.serve.messages import (
-    SIZE,
+    MESSAGE_SIZE,
     Answered,
     AnswerJobs,
     End,
@@ -151,8 +151,8 @@ class _Worker:
 
 def _next_message(file: BinaryIO) -> Any:
     """The next message; None where the other end is closed."""
-    size = file.read(SIZE.size)
-    if len(size) < SIZE.size:
+    size = file.read(MESSAGE_SIZE.size)
+    if len(size) < MESSAGE_SIZE.size:
         return None
-    content = file.read(SIZE.unpack(size)[0])
+    content = file.read(MESSAGE_SIZE.unpack(size)[0])
     return unpacked(content)

@@ -91,14 +91,13 @@ async function answerFile(file, name) {
     say(`${name} has ${(file.size / 1e6).toFixed(1)} MB; expected at most ${limits.bytes / 1e6}`, true);
     return;
   }
-  const { name: model, synthetic } = chosen();
   cancelling = new AbortController();
   enable();
   try {
-    const fields = { model, language: at("language").value, channels: at("channels").value };
+    const fields = { model: chosen().name, language: at("language").value, channels: at("channels").value };
     const options = { token, progress: showProgress, signal: cancelling.signal };
     const { rows, seconds, notes } = await diarize(file, name, fields, options);
-    await show({ name, seconds, synthetic, rows }, file, { notes });
+    await show({ name, seconds, rows }, file, { notes });
   } catch (error) {
     if (error.name === "AbortError") say("Cancelled");
     else sayError("Not answered", error);
@@ -161,7 +160,7 @@ async function startMicrophone() {
     say(microphoneLine(error), true);
     return;
   }
-  Object.assign(recording, { model, rows });
+  recording.rows = rows;
   for (const id of ["now", "live"]) at(id).hidden = false;
   enable();
   if (!silent) say("Recording");
@@ -185,7 +184,7 @@ function showLive(row) {
 }
 
 async function stopMicrophone() {
-  const { stop, model, rows } = recording || {};
+  const { stop, rows } = recording || {};
   if (!stop) return;
   recording.stop = null; // a second press does nothing
   say("Waiting for the last answers");
@@ -200,7 +199,7 @@ async function stopMicrophone() {
   at("speak").focus();
   const name = "microphone.wav";
   try {
-    if (rows.length) await show({ name, seconds, synthetic: model.synthetic, rows }, file, { live: true });
+    if (rows.length) await show({ name, seconds, rows }, file, { live: true });
     else await answerFile(file, name);
   } catch (error) {
     sayError("No timeline", error);
