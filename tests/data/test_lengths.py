@@ -277,8 +277,8 @@ def test_names_that_cannot_be_printed(tmp_path, name):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-def test_three_hours_go_through_in_pieces():
-    """The memory of a process that measures and hears a small FLAC file of three hours stays below 200 MB."""
+def test_an_hour_goes_through_in_pieces():
+    """The memory of a process that measures and hears a small FLAC file of an hour stays below 200 MB."""
     program = """
 import re, tempfile, numpy as np, soundfile
 from pathlib import Path
@@ -287,11 +287,11 @@ from emobridge.data.audio import duration, utterance_pieces
 from emobridge.types import Utterance
 path = Path(tempfile.mkdtemp()) / "a.flac"
 with soundfile.SoundFile(path, "w", 16_000, 1) as file:
-    for _ in range(180):
+    for _ in range(60):
         file.write(np.zeros(60 * 16_000, np.int16))
-assert path.stat().st_size < 600_000 and duration(path) == 10_800
+assert path.stat().st_size < 600_000 and duration(path) == 3600
 manifest = decode_manifest("m", (Utterance("u", "c", str(path)),), utterance_pieces, lambda: None)
-assert manifest.sound.seconds == 10_800
+assert manifest.sound.seconds == 3600
 print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
