@@ -77,8 +77,13 @@ def test_a_part_is_python_and_used(name):
 
 
 def test_files_that_pages_show_are_there():
+    """Python is shown by the form of three lines, since `ruff format` takes that of one line for Python."""
     for page in PAGES.glob("*.md"):
-        for path in re.findall(r'^--8<-- "([^":]+)', page.read_text(encoding="utf-8"), re.MULTILINE):
+        text = page.read_text(encoding="utf-8")
+        paths = re.findall(r'^--8<-- "([^":]+)[^"]*"$', text, re.MULTILINE)
+        blocks = re.findall(r"^--8<--\n(.+)\n--8<--$", text, re.MULTILINE)
+        assert len(re.findall("^--8", text, re.MULTILINE)) == len(paths) + 2 * len(blocks), page.name
+        for path in (*paths, *blocks):
             assert (ROOT / path).is_file(), f"{page.name}: {path}"
 
 
