@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.data.audio import AudioError, audio_digest, duration, header, random_crop, read_audio, read_utterance
+from emobridge.data import _decoders
+from emobridge.data.audio import (
+    AudioError,
+    audio_digest,
+    duration,
+    forget_files,
+    header,
+    random_crop,
+    read_audio,
+    read_utterance,
+    stated_seconds,
+)
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -170,3 +181,39 @@ def test_the_digest_of_a_file_is_that_of_its_content(tmp_path):
     assert same == copy != other and len(same) == 32
     with pytest.raises(AudioError, match=r"d\.wav: cannot be read \(No such file"):
         audio_digest(tmp_path / "d.wav")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_the_length_that_a_header_states(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, tone(1.5, SAMPLE_RATE), SAMPLE_RATE)
+    assert stated_seconds(path) == pytest.approx(1.5, abs=0.1)
+
+
+def test_a_container_states_its_length_too(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(2.0, SAMPLE_RATE)[None], format="fltp", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    assert stated_seconds(path) == pytest.approx(2.0, abs=0.2)
+
+
+def test_what_is_no_audio_states_no_length(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_text("no audio")
+    assert stated_seconds(path) is None
+    with pytest.raises(AudioError, match="no such file"):
+        stated_seconds(tmp_path / "gone.wav")
+
+
+def test_files_are_forgotten(tmp_path):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, tone(2.0, SAMPLE_RATE), SAMPLE_RATE)
+    read_audio(path, 0.0, 0.5)  # decoded in order: the rest waits
+    assert _decoders._facts.cache_info().currsize and _decoders._cursors
+    forget_files()
+    assert not _decoders._facts.cache_info().currsize and not _decoders._cursors
