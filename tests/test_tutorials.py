@@ -112,6 +112,12 @@ def test_numbers_may_differ_a_little_and_words_not(tutorials, old, new, is_alike
     assert bool(tutorials.differences([old], [new])) is not is_alike
 
 
+def test_a_warning_that_last_digits_decide_may_be_absent(tutorials):
+    gap = "warning: it does not work equally well for everyone: gender male is recognised better than female"
+    assert not tutorials.differences(["a", gap, "b"], ["a", "b"])
+    assert tutorials.differences(["a", gap, "b"], ["a", "b", "c"]) == ["expected '', printed 'c'"]
+
+
 @pytest.mark.parametrize(
     ("line", "problem"), [("echo 5", ""), ("echo 500", "expected '5', printed '500'"), ("exit 3", "exit 3")]
 )
