@@ -24,7 +24,7 @@ def main() -> None:
     items = {item["id"]: item for item in json.loads(options.study.read_text(encoding="utf-8"))["items"]}
     wait_for(f"{options.address}/healthz")
     for number, native in enumerate(["it"] * options.natives + ["en"] * options.others):
-        Listener(options.address, native, items, random.Random(number)).take_part()
+        Listener(options.address, native, items, number).take_part()
     print(f"{options.natives + options.others} made listeners answered")
 
 
@@ -42,8 +42,8 @@ def wait_for(address: str, seconds: float = 60.0) -> None:
 class Listener:
     """One made listener: a browser with a cookie of its own."""
 
-    def __init__(self, address: str, native: str, items: dict[str, dict], draw: random.Random) -> None:
-        self.address, self.native, self.items, self.draw = address, native, items, draw
+    def __init__(self, address: str, native: str, items: dict[str, dict], number: int) -> None:
+        self.address, self.native, self.items, self.number = address, native, items, number
         self.browser = build_opener(HTTPCookieProcessor(CookieJar()))
 
     def take_part(self) -> None:
@@ -67,14 +67,15 @@ class Listener:
         if 'name="native"' in page:
             return {"native": self.native, "english": "C1", "age": "25-34", "headphones": "yes"}
         if 'name="heard"' in page:
-            return {"heard": self.draw.choice("2345")}
+            return {"heard": random.choice("2345")}
         item = re.search(r'src="/audio/([^"]+)"', page)
         if not item:
             return {}
         emotion = self.items[item[1]]["emotion"]
+        draw = random.Random(f"{self.number} {item[1]}")  # the same answer whatever the order, which the server draws
         others = sorted({other["emotion"] for other in self.items.values()} - {emotion})
-        is_right = self.items[item[1]]["kind"] == "attention" or self.draw.random() < RIGHT[self.native]
-        return {"emotion": emotion if is_right else self.draw.choice(others), "plays": "1"}
+        is_right = self.items[item[1]]["kind"] == "attention" or draw.random() < RIGHT[self.native]
+        return {"emotion": emotion if is_right else draw.choice(others), "plays": "1"}
 
 
 if __name__ == "__main__":
