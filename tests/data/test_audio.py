@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.data.audio import AudioError, audio_digest, duration, header, random_crop, read_audio, read_utterance
+from emobridge.data.audio import (
+    AudioError,
+    audio_digest,
+    duration,
+    duration_up_to,
+    header,
+    random_crop,
+    read_audio,
+    read_utterance,
+)
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -170,3 +179,13 @@ def test_the_digest_of_a_file_is_that_of_its_content(tmp_path):
     assert same == copy != other and len(same) == 32
     with pytest.raises(AudioError, match=r"d\.wav: cannot be read \(No such file"):
         audio_digest(tmp_path / "d.wav")
+
+
+def test_a_file_that_states_no_length_is_measured_no_longer_than_needed(tmp_path):
+    path = tmp_path / "silence.flac"
+    soundfile.write(path, np.zeros(20 * 16_000), 16_000)
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # the number of samples in its header
+    path.write_bytes(content)
+    assert duration_up_to(path, 5.0) == float("inf")
+    assert duration_up_to(path, 20.0) == duration(path) == 20.0, "nothing is kept of the first look"
