@@ -9,6 +9,7 @@ from emobridge.data.audio import (
     AudioError,
     audio_digest,
     duration,
+    duration_up_to,
     forget_files,
     header,
     random_crop,
@@ -217,3 +218,13 @@ def test_files_are_forgotten(tmp_path):
     assert _decoders._facts.cache_info().currsize and _decoders._cursors
     forget_files()
     assert not _decoders._facts.cache_info().currsize and not _decoders._cursors
+
+
+def test_a_file_that_states_no_length_is_measured_no_longer_than_needed(tmp_path):
+    path = tmp_path / "silence.flac"
+    soundfile.write(path, np.zeros(20 * 16_000), 16_000)
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # the number of samples in its header
+    path.write_bytes(content)
+    assert duration_up_to(path, 5.0) == float("inf")
+    assert duration_up_to(path, 20.0) == duration(path) == 20.0, "nothing is kept of the first look"

@@ -147,7 +147,7 @@ def test_parts_are_bounded(loaded, recordings, monkeypatch, settings, name):
 
 
 def test_a_header_is_believed_before_anything_is_decoded(loaded, recordings, monkeypatch):
-    monkeypatch.setattr(answering, "duration", lambda path: pytest.fail("decoded"))
+    monkeypatch.setattr(answering, "duration_up_to", lambda path, most: pytest.fail("decoded"))
     (answer,) = answered(loaded, job(recordings["long"]), limits=Limits(duration=1.0))
     assert type(answer) is TooLong and str(answer) == "11 s of sound; expected 1 s at most"
 

@@ -105,3 +105,9 @@ def test_a_path_as_a_name_opens_nothing(tmp_path):
     soundfile.write(tmp_path / "long.wav", [0.0] * 160_000, 16_000)
     text = convert(read_answer(given(name=str(tmp_path / "long.wav"))), "textgrid")
     assert "xmax = 2" in text and "xmax = 10" not in text
+
+
+def test_rows_that_each_name_other_labels_are_refused():
+    rows = [{"start": i, "end": i + 1, "probabilities": {f"label {i}": 1.0}} for i in range(201)]
+    with pytest.raises(Refusal, match="rows: 201 labels or attributes; expected 200 at most"):
+        convert(read_answer(json.dumps({"name": "a.wav", "seconds": 300, "rows": rows}).encode()), "csv")

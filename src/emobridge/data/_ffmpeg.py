@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -42,6 +43,10 @@ MEDIA = (
 )
 
 
+class TooLongSound(Exception):
+    """A file that is being measured is longer than who asks wants to know."""
+
+
 class Clamped(io.BufferedReader):
     """An open file, whose ends a damaged header cannot lead beyond: the libraries print what Python raises there."""
 
@@ -54,6 +59,9 @@ class Clamped(io.BufferedReader):
         return super().seek(min(max(base + offset, 0), self.length))
 
 
+longest_measured = ContextVar("longest_measured", default=float("inf"))  # s, after which `measure` goes no further
+
+
 def measure(path: str, reason: str) -> tuple[int, int, int]:
     """Frames, rate in Hz and channels of a file that libsndfile cannot read, for a reason, or reads in part.
 
@@ -64,7 +72,7 @@ def measure(path: str, reason: str) -> tuple[int, int, int]:
         content.seek(0)
         try:
             with Ffmpeg(content) as decoder:
-                frames = sum(map(len, decoder.blocks()))
+                frames = _frames_of(decoder)
         except ImportError as error:
             is_media = not reason or head.startswith(MEDIA) or head[4:] in BOXES
             what = f"cannot be read as audio ({reason})" if reason else "its header does not tell its length"
@@ -75,6 +83,15 @@ def measure(path: str, reason: str) -> tuple[int, int, int]:
     if not decoder.rate:
         raise Unreadable(f"cannot be read as audio ({reason or 'it holds no audio that can be decoded'})")
     return frames, decoder.rate, decoder.channels
+
+
+def _frames_of(decoder: Ffmpeg) -> int:
+    frames, longest = 0, longest_measured.get()
+    for block in decoder.blocks():
+        frames += len(block)
+        if frames > longest * decoder.rate:
+            raise TooLongSound
+    return frames
 
 
 class Ffmpeg:

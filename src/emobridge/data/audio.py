@@ -19,7 +19,7 @@ from emobridge.data._decoders import AudioError as AudioError
 from emobridge.data._decoders import Facts, audio_errors, facts_of, stretch
 from emobridge.data._decoders import forget_files as forget_files
 from emobridge.data._decoders import stated_seconds as _stated_seconds
-from emobridge.data._ffmpeg import Samples
+from emobridge.data._ffmpeg import Samples, TooLongSound, longest_measured
 from emobridge.data.notes import noted_digest
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -42,6 +42,20 @@ def duration(path: str | Path) -> float:
     """
     facts = facts_of(_checked(path))
     return facts.frames / facts.rate
+
+
+def duration_up_to(path: str | Path, longest: float) -> float:
+    """As `duration`; inf for more than so many seconds where only decoding tells: a small file may hold days.
+
+    Errors: AudioError as `duration` has them.
+    """
+    token = longest_measured.set(longest)
+    try:
+        return duration(path)
+    except TooLongSound:
+        return math.inf
+    finally:
+        longest_measured.reset(token)
 
 
 def stated_seconds(path: str | Path) -> float | None:

@@ -53,7 +53,8 @@ def pcm_blocks(
         waiting += piece
         count = len(waiting) // size * channels
         if count:
-            block = np.frombuffer(waiting, kind, count).astype(np.float32) * np.float32(scale)
+            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told apart later
+                block = np.frombuffer(waiting, kind, count).astype(np.float32) * np.float32(scale)
             yield block.reshape(-1, channels)
             waiting = waiting[len(waiting) // size * size :]
     if waiting and on_note is not None:

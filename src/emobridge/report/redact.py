@@ -12,17 +12,21 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from emobridge.corpora import plugin_of
+from emobridge import registry
+from emobridge.corpora import AUDIO_SUFFIXES, GENDERS, plugin_of
+from emobridge.data.labels import EMOTIONS
 from emobridge.report.model_card import portable
 from emobridge.scores.measures.base import RECALL
-from emobridge.settings import flat_values, options_of_record
-from emobridge.types import Prediction, Score, Utterance, person_labels
+from emobridge.settings import Adapt, Budget, choices_of, flat_values, options_of_record
+from emobridge.types import ATTRIBUTES, Prediction, Score, Utterance, person_labels
 
 SHORTEST = 3  # letters of a name that is looked for within sentences; shorter ones and numbers name nobody there
 BY_SPEAKER = f"{RECALL} speaker "  # how a measure begins that names a speaker
+SIDES_AND_SPLITS = ("source", "target", "train", "validation", "test", "all")
 Cleaned = TypeVar("Cleaned")
 
 
@@ -42,7 +46,7 @@ class Pseudonyms:
         people = ((row.corpus, row.speaker) for row in utterances if row.speaker is not None)
         speakers = _numbered("speaker", people)
         files = {
-            path: f"{name}{os.path.splitext(path)[1]}"
+            path: f"{name}{_audio_suffix(path)}"
             for path, name in _numbered("recording", (row.path for row in utterances)).items()
         }
         own = (row.corpus for row in utterances if plugin_of(row.corpus) is None)
@@ -52,7 +56,9 @@ class Pseudonyms:
         for path, name in files.items():
             texts |= {path: name, os.path.basename(path): name, Path(path).stem: Path(name).stem}
         texts |= {name: number for (_, name), number in speakers.items()} | ids
-        return cls(ids, speakers, files, {text: name for text, name in texts.items() if _is_name(text)})
+        words = _own_words()
+        texts = {text: name for text, name in texts.items() if _is_name(text) and text not in words}
+        return cls(ids, speakers, files, texts)
 
     def utterance(self, row: Utterance) -> Utterance:
         """The same speech under a pseudonym; its path stays, so that it can be read."""
@@ -99,7 +105,7 @@ def redacted_predictions(rows: Iterable[Prediction]) -> Iterator[Prediction]:
         channel = "" if row.channel is None else f"#{row.channel}"
         name = f"recording {number}"
         yield replace(
-            row, id=f"{name}@{row.start:g}{channel}", path=f"{name}{os.path.splitext(row.path)[1]}",
+            row, id=f"{name}@{row.start:g}{channel}", path=f"{name}{_audio_suffix(row.path)}",
             reason=_without_path(row),
         )  # fmt: skip
 
@@ -131,6 +137,24 @@ def _place_names(option: str, paths: Sequence[str]) -> dict[str, str]:
 def _numbered(noun: str, names: Iterable[Any]) -> dict[Any, str]:
     """Each different name with the noun and a number, in the order in which they come."""
     return {name: f"{noun} {number}" for number, name in enumerate(dict.fromkeys(names), 1)}
+
+
+def _audio_suffix(path: str) -> str:
+    """The ending of an audio file; "" for another one, which may be anything: "tape 3.Smith"."""
+    suffix = os.path.splitext(path)[1]
+    return suffix if suffix.lower() in AUDIO_SUFFIXES else ""
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    """What records and settings themselves may hold, as "anger" or "target": it names nobody, whoever is called so.
+
+    A file anger.wav must not rename an emotion, nor a speaker called "speaker" a choice of an option.
+    """
+    choices = (word for kind in (Adapt, Budget) for name in options_of_record(kind) for word in choices_of(name, kind))
+    plugins = (word for kind in ("methods", "heads", "encoders", "measures") for word in registry.names(kind))
+    values = {*EMOTIONS, *ATTRIBUTES, *GENDERS.values(), *SIDES_AND_SPLITS, *choices, *plugins}
+    return frozenset(values) | {part for word in values for part in re.findall(r"\w+", word)}
 
 
 def _is_name(text: str) -> bool:

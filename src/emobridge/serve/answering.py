@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from emobridge.bundle import UNKNOWN, Recognizer
-from emobridge.data.audio import channel_count, channels_agree, duration, forget_files, stated_seconds
+from emobridge.data.audio import channel_count, channels_agree, duration_up_to, forget_files, stated_seconds
 from emobridge.diarization.timeline import diarize
 from emobridge.errors import UserError, lacks_memory
 from emobridge.inference.predict import mixed_note, note_languages, predict
@@ -91,9 +91,10 @@ def _seconds(path: str, most: float) -> float:
     """The length of a file, by its header and then by what decodes. Errors: TooLong; AudioError for a bad file."""
     seconds = stated_seconds(path) or 0.0
     if seconds <= most:
-        seconds = duration(path)
+        seconds = duration_up_to(path, most)
     if seconds > most:
-        raise TooLong(f"{seconds:,.0f} s of sound; expected {most:,.0f} s at most")
+        length = f"{seconds:,.0f} s" if seconds < float("inf") else f"more than {most:,.0f} s"
+        raise TooLong(f"{length} of sound; expected {most:,.0f} s at most")
     return seconds
 
 

@@ -19,7 +19,7 @@ from emobridge.types import Prediction
 from emobridge.web.requests import Refusal
 
 MOST_ROWS = 25_000
-MOST_LABELS = 200  # labels or attributes
+MOST_LABELS = 200  # labels or attributes, of all rows together
 CONVERTED_TYPES = {"html": "text/html", **MEDIA_TYPES}  # what a converted file is, by the name of its format
 
 ShortText = Annotated[str, Field(max_length=200)]
@@ -87,8 +87,11 @@ class GivenAnswer(BaseModel):
 
 
 def _names(mappings: Iterable[dict[str, float] | None]) -> tuple[str, ...]:
-    """All keys, each once."""
-    return tuple(dict.fromkeys(name for mapping in mappings for name in mapping or ()))
+    """All keys, each once. Errors: Refusal (422) for more than MOST_LABELS: each row gets a value for each of them."""
+    names = tuple(dict.fromkeys(name for mapping in mappings for name in mapping or ()))
+    if len(names) > MOST_LABELS:
+        raise Refusal(422, f"rows: {len(names):,} labels or attributes; expected {MOST_LABELS} at most")
+    return names
 
 
 def read_answer(body: bytes) -> GivenAnswer:
