@@ -92,6 +92,7 @@ def test_nothing_is_left_to_compute(extract, tmp_path, manifest, monkeypatch):
     assert len(store.extract(list(utterances_at(manifest))).ids) == COUNT
 
 
+@pytest.mark.slow
 def test_prosody_and_frames_have_places_of_their_own(extract, tmp_path):
     out = extract(tmp_path, "--prosody", "--share", "2/3", "--store-frames", "--segment", "0.1", "--jobs", "2")
     assert "logmel: share 2/3: 48 clips computed" in out  # shards of frames are of eight clips: six of nineteen
@@ -141,7 +142,7 @@ MORTAL = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_a_share_that_is_killed_in_the_middle_goes_on(extract, tmp_path, manifest, jobs):
     (tmp_path / "mortal.py").write_text(textwrap.dedent(MORTAL))
     options = ("--encoder", str(tmp_path / "mortal.py"), "--jobs", jobs)

@@ -283,9 +283,9 @@ def test_a_layer_is_chosen_by_the_baseline_alone(request_of):
         {"method": "dann"},
         {"method": "fluda", "patience": 2},
         {"method": "source-only", "folds": 0, "share_speakers": True},
-        {
-            "method": "pseudo-labels",
-            **{
+        pytest.param(
+            {
+                "method": "pseudo-labels",
                 "encoder": "emotion-cnn",
                 "train": "end-to-end",
                 "align": "none",
@@ -293,7 +293,8 @@ def test_a_layer_is_chosen_by_the_baseline_alone(request_of):
                 "crop": 0.2,
                 "epochs": 1,
             },
-        },
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["soft-pseudo-labels", "dann", "fluda", "shared", "end-to-end"],
 )
