@@ -79,6 +79,10 @@ def test_the_help_shows_what_a_newcomer_needs_and_then_the_panels(help_panels):
     assert list(PANELS) == ["Data", "Encoder", "Method", "Training", "Evaluation", "Output"]
 
 
+def in_help(value):
+    return f"{value:g}" if isinstance(value, float) else value
+
+
 @pytest.mark.parametrize("command", ["adapt", "budget"])
 def test_every_field_is_an_option_and_the_help_has_its_default(help_panels, command):
     kind = {"adapt": Adapt, "budget": emobridge.Budget}[command]
@@ -96,7 +100,7 @@ def test_every_field_is_an_option_and_the_help_has_its_default(help_panels, comm
         if isinstance(default, bool):
             assert text.rstrip(" │|").endswith(f"(default {'on' if default else 'off'})")
         elif isinstance(default, tuple) and default:
-            assert text.rstrip(" │|").endswith(f"(default {', '.join(default)})")
+            assert text.rstrip(" │|").endswith(f"(default {', '.join(map(in_help, default))})")
         elif default not in (None, "", ()):
             (shown,) = re.findall(r"\(default ([^()]*)\)", text)
             assert type(default)(shown) == default, name
