@@ -5,7 +5,7 @@
 Speakers are drawn as in benchmarks/intervals.py: they differ in how well they are recognised, in each emotion too, and
 in how much they say. Two groups of different speakers (women and men), of unequal size too, and two of the same
 speakers (two microphones, one of them worse), are scored and compared by the package. The exit code is 1 where a
-coverage is outside the bounds. It takes about two minutes of CPU.
+coverage is outside the bounds. It takes about four minutes of CPU.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def check_wheel(wheel: Path, folder: Path) -> int:
         if done.returncode:
             print(f"{name}: failed\n" + "\n".join(lines[-20:]))
             return 1
-        print(f"{name}: {lines[-1] if lines else 'done'}", flush=True)
+        last = next((line for line in reversed(lines) if any(map(str.isalnum, line))), "done")
+        print(f"{name}: {last.strip(' │')}", flush=True)
     return 0
 
 

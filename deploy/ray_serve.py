@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from ray import serve
 
 from emobridge.errors import UserError
-from emobridge.serve.app import make_app
+from emobridge.serve.app import make_service_app
 from emobridge.serve.engine import WorkerEngine
 from emobridge.serve.records import Limits
 from emobridge.serve.service import Service
@@ -42,7 +42,7 @@ def make_replica() -> FastAPI:
     resources = contextlib.ExitStack()
     folder = resources.enter_context(upload_folder())
     engine = WorkerEngine(model_sources(models, ""), LIMITS)
-    app = make_app(Service(engine, LIMITS, folder), token=token, routes=page_routes(LIMITS))
+    app = make_service_app(Service(engine, LIMITS, folder), token=token, routes=page_routes(LIMITS))
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:

@@ -498,7 +498,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
+class Grouping:
     """Whose scores are compared with each other's."""
 
     groups: tuple[str, ...] | None = option(
@@ -527,7 +527,7 @@ class Adapt:
     system: System = field(default_factory=System)
     split: Split = field(default_factory=Split)
     training: Training = field(default_factory=Training)
-    by_group: Groups = field(default_factory=Groups)
+    by_group: Grouping = field(default_factory=Grouping)
     output: Output = field(default_factory=Output)
 
     def __post_init__(self) -> None:
@@ -579,7 +579,7 @@ class Budget:
     system: System = field(default_factory=System)
     split: Split = field(default_factory=Split)
     training: Training = field(default_factory=Training)
-    by_group: Groups = field(default_factory=Groups)
+    by_group: Grouping = field(default_factory=Grouping)
     output: Output = field(default_factory=lambda: Output(out="budget"))
 
     def __post_init__(self) -> None:

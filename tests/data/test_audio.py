@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 import soundfile
 
+from emobridge.data import _decoders
 from emobridge.data.audio import (
     AudioError,
     audio_digest,
     duration,
     duration_up_to,
+    forget_files,
     header,
     random_crop,
     read_audio,
     read_utterance,
+    stated_seconds,
 )
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
@@ -189,3 +192,39 @@ def test_a_file_that_states_no_length_is_measured_no_longer_than_needed(tmp_path
     path.write_bytes(content)
     assert duration_up_to(path, 5.0) == float("inf")
     assert duration_up_to(path, 20.0) == duration(path) == 20.0, "nothing is kept of the first look"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_the_length_that_a_header_states(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, tone(1.5, SAMPLE_RATE), SAMPLE_RATE)
+    assert stated_seconds(path) == pytest.approx(1.5, abs=0.1)
+
+
+def test_a_container_states_its_length_too(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(2.0, SAMPLE_RATE)[None], format="fltp", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    assert stated_seconds(path) == pytest.approx(2.0, abs=0.2)
+
+
+def test_what_is_no_audio_states_no_length(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_text("no audio")
+    assert stated_seconds(path) is None
+    with pytest.raises(AudioError, match="no such file"):
+        stated_seconds(tmp_path / "gone.wav")
+
+
+def test_files_are_forgotten(tmp_path):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, tone(2.0, SAMPLE_RATE), SAMPLE_RATE)
+    read_audio(path, 0.0, 0.5)  # decoded in order: the rest waits
+    assert _decoders._facts.cache_info().currsize and _decoders._cursors
+    forget_files()
+    assert not _decoders._facts.cache_info().currsize and not _decoders._cursors

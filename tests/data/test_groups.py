@@ -6,7 +6,7 @@ import pytest
 
 from emobridge.data.groups import MOST_GROUPS, age_group, check_columns, columns_in, group_of
 from emobridge.errors import UserError
-from emobridge.settings import Groups
+from emobridge.settings import Grouping
 from emobridge.types import Utterance
 
 
@@ -51,4 +51,4 @@ def test_groups_of_numbers_and_of_what_is_not_known():
 @pytest.mark.parametrize("ages", [(), (0.0,), (60.0, 30.0), (30.0, 30.0)])
 def test_ages_that_make_no_groups(ages):
     with pytest.raises(UserError, match="age_groups: expected ascending years above 0, such as 30,60, got"):
-        Groups(age_groups=ages)
+        Grouping(age_groups=ages)

@@ -100,3 +100,18 @@ def test_a_single_thread_is_one_for_large_encoders_too(monkeypatch):
     with threads.single_thread():
         assert threads.threads_of(threads.LARGE_ENCODER) == torch.get_num_threads() == 1
     assert threads.threads_of(threads.LARGE_ENCODER) == 8
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setattr(threads, "_cores", 8)
+    shares = [threads.share_of_cores(count, spared=spared) for count, spared in ((1, 0), (1, 1), (3, 1), (20, 0))]
+    assert shares == [8, 7, 2, 1]
+    monkeypatch.setattr(threads, "_cores", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads.share_of_cores(1, spared=1) == 1
+
+
+def test_a_process_takes_its_share_for_large_encoders_alone(three_threads, monkeypatch):
+    monkeypatch.setattr(threads, "_cores", 0)
+    threads.take_cores(2)
+    assert (threads.threads_of(threads.LARGE_ENCODER), torch.get_num_threads()) == (2, 1)

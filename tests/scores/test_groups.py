@@ -10,7 +10,7 @@ from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.by_group import gap_in_words, gap_warnings, results_by_group
 from emobridge.scores.classes import Evaluation
 from emobridge.scores.groups import groups_of, score_groups
-from emobridge.settings import Groups
+from emobridge.settings import Grouping
 from emobridge.types import Utterance
 
 LABELS = ("anger", "neutral", "sadness")
@@ -189,12 +189,12 @@ def test_columns_by_default_are_those_that_can_be_compared():
         return Utterance(str(number), "c", "a.wav", gender=gender, age=age, extra=(("site", f"x{speaker % 2}"),))
 
     rows = [row(number) for number in range(len(scored.truth))]
-    assert [result.column for result in results_by_group(scored, rows, Groups())] == ["gender"]
-    results = results_by_group(scored, rows, Groups(groups=("age", "site")))
+    assert [result.column for result in results_by_group(scored, rows, Grouping())] == ["gender"]
+    results = results_by_group(scored, rows, Grouping(groups=("age", "site")))
     assert [[score.group for score in result.scores] for result in results] == [
         ["30 to 59", "60 and over"],
         ["x0", "x1"],
     ]
-    assert results_by_group(scored, rows, Groups(groups=())) == ()
-    (line,) = gap_warnings(results_by_group(scored, rows, Groups()))
+    assert results_by_group(scored, rows, Grouping(groups=())) == ()
+    (line,) = gap_warnings(results_by_group(scored, rows, Grouping()))
     assert line.startswith("it does not work equally well for everyone: gender female is recognised better than male")

@@ -42,6 +42,13 @@ def test_a_model_with_another_encoder_has_its_own(bundles):
     assert loaded["fr"].recognizer.encoder is not loaded["it"].recognizer.encoder
 
 
+def test_a_recogniser_does_not_move_to_another_encoder(bundles):
+    recognizer = Recognizer.load(bundles("fr", adapters=""))
+    other = Recognizer.load(bundles("it", name="logmel", adapters="", layer="0", statistics=("mean", "std")))
+    with pytest.raises(ValueError, match="is another encoder than"):
+        recognizer.moved_to(other.encoder)
+
+
 def test_what_is_told_of_a_model(bundles):
     (model,) = load_models(
         sources(calls=bundles("de", adapters="", attributes=("arousal",), synthetic=True)), "cpu"

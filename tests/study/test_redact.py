@@ -68,7 +68,7 @@ def test_a_redacted_run_names_nobody(telling, tmp_path):
     command = json.loads((out / "report.json").read_text())["record"]["command"]
     assert "--source 'source.jsonl' --target 'target.jsonl'" in command
     loaded = Recognizer.load(out / "bundle")
-    assert [corpus for corpus, _ in loaded.spec.domains] == ["corpus 1", "corpus 2"]
+    assert [corpus for corpus, _ in loaded.spec.domains] == ["source", "target"]
     plain = adapt(**telling | {"out": str(tmp_path / "plain")})
     assert [row.value for row in read_scores(tmp_path / "plain" / "scores.json")] == pytest.approx(
         [row.value for row in rows], nan_ok=True

@@ -29,7 +29,7 @@ answers = session.run(None, {{"waveform": wave.mean(1)[None, : round({longest:g}
 print(dict(zip(json.load(open("labels.json"))[{key!r}], answers[0][0].tolist())))"""
 
 
-def facts_of(recognizer: Recognizer, branch: Branch, domain: Domain) -> dict[str, Any]:
+def onnx_facts(recognizer: Recognizer, branch: Branch, domain: Domain) -> dict[str, Any]:
     """What the numbers of the graph mean, as labels.json has it."""
     spec = branch.spec
     corpora = dict.fromkeys(corpus for corpus, _ in spec.domains)

@@ -19,9 +19,9 @@ import torch
 from emobridge.adapters import use_adapters
 from emobridge.adapters.base import Mergeable
 from emobridge.bundle.branch import UNKNOWN, Branch
-from emobridge.bundle.onnx_card import facts_of, readme_of
+from emobridge.bundle.onnx_card import onnx_facts, readme_of
 from emobridge.bundle.onnx_graph import AnswerGraph, check_graph
-from emobridge.bundle.onnx_parity import TOLERANCE, Parity, measured_parity
+from emobridge.bundle.onnx_parity import PARITY_TOLERANCE, Parity, measured_parity
 from emobridge.data.graphs import export_graph, onnx_packages
 from emobridge.encoders.base import stopped_after
 from emobridge.errors import UserError, lacks_memory
@@ -33,7 +33,7 @@ from emobridge.types import SAMPLE_RATE
 if TYPE_CHECKING:
     from emobridge.bundle.recognizer import Recognizer
 
-MODEL, LABELS, README = "model.onnx", "labels.json", "README.md"
+MODEL, LABELS_FILE, README = "model.onnx", "labels.json", "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,18 @@ def write_onnx(recognizer: Recognizer, folder: str | Path, language: str | None 
     check_graph(recognizer.encoder, branch)
     domain = _domain(branch, language)
     graph = AnswerGraph(recognizer.encoder, branch, domain, recognizer.scale).eval()
-    folder, facts = Path(folder), facts_of(recognizer, branch, domain)
+    folder, facts = Path(folder), onnx_facts(recognizer, branch, domain)
     with contextlib.ExitStack() as stack, use_adapters(recognizer.encoder, branch.adapters):
-        path, labels, readme = (stack.enter_context(whole_file(folder / name)) for name in (MODEL, LABELS, README))
+        path, labels, readme = (stack.enter_context(whole_file(folder / name)) for name in (MODEL, LABELS_FILE, README))
         with _explained(graph):
             with _merged(branch), stopped_after(recognizer.encoder, max(graph.layers)):
                 _write_graph(path, graph)
             _add_facts(onnx, path, facts)
             parity = measured_parity(_session(runtime, path), graph)
-        if parity.difference > TOLERANCE:
+        if parity.difference > PARITY_TOLERANCE:
             raise UserError(
                 f"to-onnx: the graph differs from the bundle by {parity.difference:.1e} on made sounds, where "
-                f"{TOLERANCE:g} is allowed; nothing is written: use the bundle itself"
+                f"{PARITY_TOLERANCE:g} is allowed; nothing is written: use the bundle itself"
             )
         labels.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         readme.write_text(readme_of(recognizer, branch, facts), encoding="utf-8")

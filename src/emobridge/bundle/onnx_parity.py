@@ -17,7 +17,7 @@ from emobridge.encoders.base import stopped_after
 from emobridge.types import SAMPLE_RATE
 
 Waves = NDArray[np.float32]  # (B, T)
-TOLERANCE = 1e-4  # of a probability, and of an attribute as a share of half its scale
+PARITY_TOLERANCE = 1e-4  # of a probability, and of an attribute as a share of half its scale
 # s and peak of each sound; 0 is silence. Two clips of the first length are answered at once.
 SOUNDS = (
     (0.3, 0.5),

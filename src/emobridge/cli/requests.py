@@ -15,7 +15,7 @@ from emobridge.settings import (
     REDACT_HELP,
     UNTOLD_HELP,
     Answering,
-    Groups,
+    Grouping,
     Live,
     check_part,
     option,
@@ -110,7 +110,7 @@ class EvaluateRequest:
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
     redact: bool = option(False, help=REDACT_HELP)
-    by_group: Groups = field(default_factory=Groups)
+    by_group: Grouping = field(default_factory=Grouping)
 
     def __post_init__(self) -> None:
         check_file("--out", self.out)

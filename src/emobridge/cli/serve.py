@@ -14,7 +14,7 @@ from emobridge.serve.records import Limits
 from emobridge.settings import DEVICE_HELP
 
 TOKEN_VARIABLE = "EMOBRIDGE_SERVE_TOKEN"
-LIMITS = Limits()  # the defaults
+SERVE_LIMITS = Limits()  # the defaults
 
 
 def serve(
@@ -35,19 +35,21 @@ def serve(
         list[str] | None,
         typer.Option(help="A name by which browsers may call a service without a token. Repeat for more."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that answer; each holds all models.")] = LIMITS.workers,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that answer; each holds all models.")
+    ] = SERVE_LIMITS.workers,
     waiting: Annotated[
         int, typer.Option(min=0, help="Requests that may wait for each worker; more are answered 429.")
-    ] = LIMITS.waiting,
-    largest_body: Annotated[int, typer.Option(min=1, help="Bytes of a recording.")] = LIMITS.body,
-    longest_recording: Annotated[float, typer.Option(help="Seconds of sound in a recording.")] = LIMITS.duration,
+    ] = SERVE_LIMITS.waiting,
+    largest_body: Annotated[int, typer.Option(min=1, help="Bytes of a recording.")] = SERVE_LIMITS.body,
+    longest_recording: Annotated[float, typer.Option(help="Seconds of sound in a recording.")] = SERVE_LIMITS.duration,
     request_seconds: Annotated[
         float, typer.Option(help="Seconds that an answer may take, before its worker is ended.")
-    ] = LIMITS.request,
-    streams: Annotated[int, typer.Option(min=0, help="Live streams at once, over all workers.")] = LIMITS.streams,
+    ] = SERVE_LIMITS.request,
+    streams: Annotated[int, typer.Option(min=0, help="Live streams at once, over all workers.")] = SERVE_LIMITS.streams,
     stop_seconds: Annotated[
         float, typer.Option(help="Seconds that answers under way have when the service is stopped.")
-    ] = LIMITS.stop,
+    ] = SERVE_LIMITS.stop,
     encoder: Annotated[str, typer.Option(help=MOVED)] = "",
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:

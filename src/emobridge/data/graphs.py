@@ -45,7 +45,7 @@ def export_graph(
     """Write a module of one input and several outputs; the `axes` of each name, by number, may have any length."""
     import torch
 
-    with quiet(), torch.no_grad():
+    with quiet_export(), torch.no_grad():
         torch.onnx.export(
             module.eval(),  # the exporter puts every part back into the mode of the whole
             (example,),
@@ -59,7 +59,7 @@ def export_graph(
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet_export() -> Iterator[None]:
     """Without the libraries' advice on other settings."""
     silent = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from emobridge.data.manifest import EXTRA
 from emobridge.errors import UserError, unknown
-from emobridge.settings import Groups
+from emobridge.settings import Grouping
 from emobridge.types import Utterance
 
 GROUP_FIELDS = ("gender", "age", "corpus", "language", "naturalness", "channel")  # further columns are groups too
@@ -14,7 +14,7 @@ DEFAULT_COLUMNS = ("gender", "age")
 MOST_GROUPS = 20  # of a column: one of more values, such as a file's name, makes no groups
 
 
-def group_of(utterance: Utterance, column: str, ages: Sequence[float] = Groups().age_groups) -> str | None:
+def group_of(utterance: Utterance, column: str, ages: Sequence[float] = Grouping().age_groups) -> str | None:
     """The group of an utterance by a column of GROUP_FIELDS or a further one; None where it is not known.
 
     ages: years, ascending, at which the next age group begins.
@@ -29,7 +29,7 @@ def group_of(utterance: Utterance, column: str, ages: Sequence[float] = Groups()
     return None if value is None or value == "und" else str(value)
 
 
-def age_group(years: float, ages: Sequence[float] = Groups().age_groups) -> str:
+def age_group(years: float, ages: Sequence[float] = Grouping().age_groups) -> str:
     """The name of an age group, in whole years.
 
     >>> age_group(29.5), age_group(30), age_group(60), age_group(31, (40,))

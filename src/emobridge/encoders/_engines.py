@@ -57,7 +57,7 @@ class Engines:
         self.name, self.choice, self.about = encoder.name, choice, about
         self.export, self.axis, self.exact = export, axis, exact
         self.weights = _versions(encoder)
-        self.engine: _onnx.Engine | None = None
+        self.engine: _onnx.OnnxEngine | None = None
         if choice not in ("auto", "torch", "torch-bf16"):
             self.engine = self._open(encoder, choice)
 
@@ -70,7 +70,7 @@ class Engines:
         choice = "torch" if self.choice == "auto" else self.choice
         return {**vars(self), "choice": choice, "engine": None, "export": None}
 
-    def engine_for(self, encoder: Encoder, wave: Tensor) -> _onnx.Engine | None:
+    def engine_for(self, encoder: Encoder, wave: Tensor) -> _onnx.OnnxEngine | None:
         """The engine that encodes these clips; None is torch.
 
         auto is torch wherever the graph might not be the encoder: in training, where gradients are computed, on an
@@ -98,7 +98,7 @@ class Engines:
             return contextlib.nullcontext()
         return torch.autocast("cpu", torch.bfloat16)
 
-    def _open(self, encoder: Encoder, choice: str) -> _onnx.Engine:
+    def _open(self, encoder: Encoder, choice: str) -> _onnx.OnnxEngine:
         folds, last = choice != "openvino", encoder.last_layer
         about = {**self.about, "folds": folds}
         with stopped_after(encoder, encoder.layers - 1), self.export(folds) as (module, example):
@@ -145,7 +145,7 @@ def _measure() -> str:
         path = Path(folder) / "blocks.onnx"
         try:
             _onnx.write_graph(path, module, clip, axis=1)
-            engine = _onnx.Engine(path, threads=1)
+            engine = _onnx.OnnxEngine(path, threads=1)
             if not is_like(engine.run([clip]), torch.stack(module(clip)), LEAST_COSINE["onnx"]):
                 return "torch"
             faster = seconds_of(lambda: engine.run([clip])) < seconds_of(lambda: module(clip))

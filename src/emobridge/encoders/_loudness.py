@@ -8,7 +8,7 @@ from torch.onnx.operators import shape_as_tensor
 
 from emobridge.data.activity import FAINTEST, HOP, LEAST_POWER, LOUD, RANGE, WINDOW
 
-BLOCK = 40  # samples: hop and window are multiples of it, and so the sums of windows are those of few blocks
+BLOCK_SAMPLES = 40  # samples: hop and window are multiples of it, and so the sums of windows are those of few blocks
 
 
 def whole_loud_frames(wave: Tensor) -> Tensor:
@@ -24,9 +24,9 @@ def _levels(wave: Tensor) -> Tensor:
     count = 1 + samples // HOP
     end = HOP * count + WINDOW - HOP  # behind the last window, of which the first begins half a window before the clip
     square = torch.nn.functional.pad(wave.double().square(), (WINDOW // 2, end - samples - WINDOW // 2))
-    blocks = square.unflatten(1, (-1, BLOCK)).sum(2)
+    blocks = square.unflatten(1, (-1, BLOCK_SAMPLES)).sum(2)
     frame = torch.arange(count)
-    energy = blocks[:, (frame * (HOP // BLOCK))[:, None] + torch.arange(WINDOW // BLOCK)].sum(2)
+    energy = blocks[:, (frame * (HOP // BLOCK_SAMPLES))[:, None] + torch.arange(WINDOW // BLOCK_SAMPLES)].sum(2)
     inside = (HOP * frame + WINDOW // 2).clamp(max=samples) - (HOP * frame - WINDOW // 2).clamp(min=0)
     return 10 * (energy / inside.clamp(min=1) + LEAST_POWER).log10()
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.graphs import GRAPH_BYTES, export_graph, onnx_packages, quiet
+from emobridge.data.graphs import GRAPH_BYTES, export_graph, onnx_packages, quiet_export
 from emobridge.data.threads import LARGE_ENCODER, threads_of
 from emobridge.errors import UserError, lacks_memory
 from emobridge.files import cache_folder, is_readable, unreadable, whole_file
@@ -32,7 +32,7 @@ FORM = 2  # of the exported graph: part of the file's name
 EXTRAS = {"onnx": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}  # of the package, by engine
 
 
-class Engine:
+class OnnxEngine:
     """Runs one clip at a time at its own length; nothing can be trained through it."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -70,7 +70,7 @@ class Engine:
         return self.runtime.InferenceSession(graph, self.options, providers=["CPUExecutionProvider"])
 
 
-class OpenVino(Engine):
+class OpenVino(OnnxEngine):
     """The same graph by OpenVINO, in bf16; one program for each last layer."""
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +100,7 @@ def engine_of(
     *,
     axis: int,
     exact: Sequence[str] = (),
-) -> Engine:
+) -> OnnxEngine:
     """The engine onnx, onnx-int8 or openvino of `module`, its graph from the cache folder if it is there.
 
     about: all that the graph depends on, above all the digest of the weights. axis: the axis of `example` (1, ...) for
@@ -115,7 +115,7 @@ def engine_of(
     about["int8"] = list(exact) if engine == "onnx-int8" else None
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / "onnx" / f"{name}-{key}.onnx"
-    opened = OpenVino if engine == "openvino" else Engine
+    opened = OpenVino if engine == "openvino" else OnnxEngine
     if is_readable(path):
         try:
             return opened(path)
@@ -148,7 +148,7 @@ def _export_int8(path: Path, module: nn.Module, example: Tensor, axis: int, exac
     _, onnx = packages("onnx-int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with quiet(), tempfile.TemporaryDirectory() as folder:
+    with quiet_export(), tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
         write_graph(plain, module, example, axis)
         names = [node.name for node in onnx.load(str(plain)).graph.node if node.op_type == "MatMul"]

@@ -93,7 +93,8 @@ def least_deviation(deviation: Tensor, prosody: int = 0) -> Tensor:
     The last `prosody` of them are in other units than those of the encoder before them: each group has its own mean.
     """
     floors = []
-    for group in deviation.split([deviation.shape[-1] - prosody, prosody], -1):
+    sizes = [size for size in (int(deviation.shape[-1]) - prosody, prosody) if size]
+    for group in deviation.split(sizes, -1):
         floor = DEVIATION_FLOOR * group.mean(-1, keepdim=True)
         floors.append(floor.where(floor > 0, 1.0).expand_as(group))
     return torch.cat(floors, -1)

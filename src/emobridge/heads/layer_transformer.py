@@ -138,4 +138,4 @@ class TransformerBlock(nn.Module):
 
 
 def _normed(x: Tensor) -> Tensor:
-    return layer_norm(x, x.shape[-1:])
+    return layer_norm(x, (int(x.shape[-1]),))  # a number also where ONNX records the steps

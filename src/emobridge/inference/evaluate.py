@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from emobridge.scores.by_group import gap_warnings, results_by_group
 from emobridge.scores.classes import Evaluation
 from emobridge.scores.groups import GroupResult, Scorable
 from emobridge.scores.measures.base import PER_CENT, measure_of
-from emobridge.settings import Groups
+from emobridge.settings import Grouping
 from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels, short_repr
 
 UNFAMILIAR = 0.25  # share of unfamiliar utterances that is worth a line: of ordinary ones about 0.05 are
@@ -83,33 +84,14 @@ class Evaluated:
 
 
 def evaluate(
-    recognizer: Recognizer,
-    utterances: str | Path | Iterable[Utterance],
-    *,
-    run: str = "evaluate",
-    untold: str | None = None,
-    attribute_range: str = "",
-    groups: Groups | None = None,
-    store: str | Path | None = None,
-    on_skip: Skip | None = None,
-    on_progress: Progress | None = None,
+    recognizer: Recognizer, utterances: str | Path | Iterable[Utterance], *, run: str = "evaluate", **options: Any
 ) -> list[Score]:
     """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`.
 
     `seen` of a row says whether the recogniser was trained on what it scores. Where that is so of some utterances, rows
-    of new speakers alone follow those of all.
+    of new speakers alone follow those of all. options: those of `evaluated`, by name.
     """
-    outcome = evaluated(
-        recognizer,
-        utterances,
-        untold=untold,
-        attribute_range=attribute_range,
-        groups=groups,
-        store=store,
-        on_skip=on_skip,
-        on_progress=on_progress,
-    )
-    return outcome.scores(run)
+    return evaluated(recognizer, utterances, **options).scores(run)
 
 
 @one_thread()
@@ -119,7 +101,7 @@ def evaluated(
     *,
     untold: str | None = None,
     attribute_range: str = "",
-    groups: Groups | None = None,
+    groups: Grouping | None = None,
     store: str | Path | None = None,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
@@ -136,7 +118,7 @@ def evaluated(
     for a column of groups that no labelled utterance has;
     bad files go to `on_skip`, or raise where there is none.
     """
-    utterances, groups = rows_of(utterances), groups or Groups()
+    utterances, groups = rows_of(utterances), groups or Grouping()
     _check_groups(recognizer, utterances, groups)
     truth = _attributes(recognizer, utterances, attribute_range)
     modes = modes_of(recognizer, utterances, untold)
@@ -167,7 +149,7 @@ def evaluated(
     return Evaluated(condition, evaluations, exposure, unseen, by_group, unfamiliar)
 
 
-def _check_groups(recognizer: Recognizer, utterances: Sequence[Utterance], asked: Groups) -> None:
+def _check_groups(recognizer: Recognizer, utterances: Sequence[Utterance], asked: Grouping) -> None:
     """Errors: UserError for a column that no utterance has that may be scored."""
     if asked.groups:
         names = recognizer.attributes

@@ -59,7 +59,7 @@ class ScratchModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ScratchJob:
     """A model to be trained, and the rows of each corpus that it is scored on."""
 
     encoder: str
@@ -231,7 +231,7 @@ def _labelled(corpus: Corpus, rows: Sequence[int]) -> Labelled:
     return Labelled(torch.arange(len(rows)), classes_of(corpus, corpus.emotions)[list(rows)])
 
 
-def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[Corpus]) -> list[Job]:
+def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[Corpus]) -> list[ScratchJob]:
     """The models of one encoder and corpus: seeds by folds."""
     splits = split_corpus(corpus, settings)
     names = [tested for trained, tested in pairs_of(settings, corpora, ()) if trained == corpus.name]
@@ -240,7 +240,7 @@ def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[
     plan = training_of(settings)
     training = [asdict(plan), rates_of(settings, plan), settings.crop, corpus.digest(speakers=False)]
     digests = [other.digest(speakers=False) for other in tested]
-    jobs: list[Job] = []
+    jobs: list[ScratchJob] = []
     for seed, folds in enumerate(splits):
         for fold, split in enumerate(folds):
             rows = [by_seed[seed][fold] for by_seed in rows_of]
@@ -248,11 +248,11 @@ def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[
             options = sorted(_options(settings, name, seed).items())
             key = digest_of("scratch", name, options, seed, asdict(split), training, tests)
             parts = tuple((other, part) for other, part in zip(tested, rows) if part)
-            jobs.append(Job(name, corpus, seed, len(jobs), split, parts, key))
+            jobs.append(ScratchJob(name, corpus, seed, len(jobs), split, parts, key))
     return jobs
 
 
-def _train(settings: ProbeSettings, job: Job, cache: UnitCache, on_epoch: Callable[[int, int], None]) -> Outcome:
+def _train(settings: ProbeSettings, job: ScratchJob, cache: UnitCache, on_epoch: Callable[[int, int], None]) -> Outcome:
     """Train one model and keep its predictions."""
     checkpoint = cache.path(job.key)
     model = learn(settings, job.encoder, job.corpus, job.split, seed=job.seed, checkpoint=checkpoint, on_epoch=on_epoch)

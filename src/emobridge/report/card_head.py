@@ -14,14 +14,14 @@ from emobridge.report.record import StudyRecord
 from emobridge.report.systems import scored_systems
 from emobridge.scores.measures.base import leading_measure, measure_of
 
-METRICS = {  # the hub's name of a measure, and ours in words
+HUB_METRICS = {  # the hub's name of a measure, and ours in words
     "UA": ("recall", "UA, mean recall over the labels"),
     "WA": ("accuracy", "WA, accuracy"),
     "F1 macro": ("f1", "F1, macro average"),
     "EDER": ("eder", "EDER, emotion diarization error rate"),
 }
 TASK = {"type": "audio-classification", "name": "Speech emotion recognition"}
-HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+YAML_HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class IndexedScore:
 
     def metric(self) -> dict[str, Any]:
         """As the hub reads it: the interval stands in the name, for the hub has no place of its own for it."""
-        kind, name = METRICS.get(self.measure, (self.measure.split()[0].lower(), self.measure))
+        kind, name = HUB_METRICS.get(self.measure, (self.measure.split()[0].lower(), self.measure))
         unit = measure_of(self.measure).unit
         interval = bounds(self.measure, self.low, self.high) + (f" {unit}" if unit and self.low == self.low else "")
         about = f"{name}; 95 % interval: {interval}"
@@ -72,7 +72,7 @@ def indexed_scores(record: StudyRecord) -> list[IndexedScore]:
     system = next((row for row in scored_systems(record) if row.method == method and row.side == "target"), None)
     if system is None:
         return []
-    measures = [*METRICS, *(f"{ccc} {name}" for name in record.attributes)]
+    measures = [*HUB_METRICS, *(f"{ccc} {name}" for name in record.attributes)]
     rows = [row for name in measures if (row := system.mean(name)) is not None and row.value == row.value]
     return [IndexedScore(row.measure, row.target, row.value, row.low, row.high) for row in rows]
 
@@ -80,7 +80,7 @@ def indexed_scores(record: StudyRecord) -> list[IndexedScore]:
 def results_in(card: str) -> list[dict[str, Any]]:
     """The results in the index of a card; none where it has no index, or a head that cannot be read."""
     try:
-        facts = yaml.safe_load(match[1]) if (match := HEAD.match(card)) else {}
+        facts = yaml.safe_load(match[1]) if (match := YAML_HEAD.match(card)) else {}
         return [dict(result) for entry in facts.get("model-index", []) for result in entry["results"]]
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return []

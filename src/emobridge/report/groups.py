@@ -9,7 +9,7 @@ from emobridge.report.record import GroupFact, StudyRecord
 from emobridge.report.systems import name_in
 from emobridge.scores.base import Estimate
 from emobridge.scores.by_group import gap_in_words
-from emobridge.scores.groups import Gap, GroupScore
+from emobridge.scores.groups import GroupGap, GroupScore
 from emobridge.scores.measures.base import RECALL
 
 TITLE = "Does it work equally well for everyone?"
@@ -117,5 +117,5 @@ def _labels(record: StudyRecord, labels: Sequence[str]) -> str:
     return "" if set(labels) >= set(record.labels) else ", ".join(labels)
 
 
-def _shared(gap: Gap) -> str:
+def _shared(gap: GroupGap) -> str:
     return str(gap.shared) if gap.shared else ""

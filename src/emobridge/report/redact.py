@@ -27,7 +27,7 @@ from emobridge.types import ATTRIBUTES, Prediction, Score, Utterance, person_lab
 SHORTEST = 3  # letters of a name that is looked for within sentences; shorter ones and numbers name nobody there
 BY_SPEAKER = f"{RECALL} speaker "  # how a measure begins that names a speaker
 SIDES_AND_SPLITS = ("source", "target", "train", "validation", "test", "all")
-Value = TypeVar("Value")
+Cleaned = TypeVar("Cleaned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Pseudonyms:
         speaker = None if row.speaker is None else self.speakers[row.corpus, row.speaker]
         return replace(row, id=self.ids[row.id], speaker=speaker, text=None)
 
-    def clean(self, value: Value) -> Value:
+    def clean(self, value: Cleaned) -> Cleaned:
         """A record, a request or plain values with pseudonyms in every text; folders of this machine are left out."""
         found = {text for whole in _texts_in(value) for text in self._in(whole)}
         pattern = re.compile("|".join(_bounded(text) for text in sorted(found, key=len, reverse=True)) or r"(?!)")
@@ -73,7 +73,7 @@ class Pseudonyms:
         def cleaned(text: str) -> str:
             return portable(pattern.sub(lambda match: self.texts[match[0]], text))
 
-        result: Value = _mapped(value, cleaned)
+        result: Cleaned = _mapped(value, cleaned)
         return result
 
     def _in(self, whole: str) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from emobridge.data.groups import DEFAULT_COLUMNS, group_of
-from emobridge.scores.groups import LEAST_SPEAKERS, Gap, GroupResult, Scorable, groups_of, score_groups
+from emobridge.scores.groups import LEAST_SPEAKERS, GroupGap, GroupResult, Scorable, groups_of, score_groups
 from emobridge.scores.measures.base import measure_of
-from emobridge.settings import Groups
+from emobridge.settings import Grouping
 from emobridge.types import Utterance
 
 
 def results_by_group(
-    evaluation: Scorable, utterances: Sequence[Utterance], asked: Groups, *, baseline: Scorable | None = None
+    evaluation: Scorable, utterances: Sequence[Utterance], asked: Grouping, *, baseline: Scorable | None = None
 ) -> tuple[GroupResult, ...]:
     """The scores of the groups of each column.
 
@@ -30,7 +30,7 @@ def results_by_group(
     return tuple(results)
 
 
-def gap_in_words(gap: Gap) -> str:
+def gap_in_words(gap: GroupGap) -> str:
     """The two groups, the gap in the unit of its measure, its interval and its p: for sentences."""
     row = gap.estimate
     signed = measure_of(row.measure).signed

@@ -47,7 +47,7 @@ class GroupScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class GroupGap:
     """The score of one group minus that of another."""
 
     first: str
@@ -70,10 +70,10 @@ class GroupResult:
 
     column: str
     scores: tuple[GroupScore, ...]
-    gaps: tuple[Gap, ...]
+    gaps: tuple[GroupGap, ...]
 
     @property
-    def largest(self) -> Gap | None:
+    def largest(self) -> GroupGap | None:
         """The gap that is largest in size; None where there is none."""
         known = [gap for gap in self.gaps if gap.estimate.value == gap.estimate.value]
         return max(known, key=lambda gap: abs(gap.estimate.value), default=None)
@@ -182,20 +182,20 @@ def _gap(
     pair: tuple[str, str],
     cells: Mapping[str, _Cells],
     before: Mapping[str, _Cells] | None,
-) -> Gap:
+) -> GroupGap:
     first, second = (cells[name] for name in pair)
     lead, labels = leading_measure(evaluation.of), _labels(evaluation, [first, second])
     title = f"{GAP}{_name(evaluation, lead)} {column}={pair[0]} minus {pair[1]}"
     shared = len({*first.owners} & {*second.owners})
     if not labels:
-        return Gap(*pair, (), shared, Estimate(title, np.nan, np.nan, np.nan, 0, "speakers"), np.nan)
+        return GroupGap(*pair, (), shared, Estimate(title, np.nan, np.nan, np.nan, 0, "speakers"), np.nan)
     parts = first.of_labels(evaluation, labels), second.of_labels(evaluation, labels)
     gap, change = _minus(evaluation, lead, parts), None
     if before is not None:
         earlier = before[pair[0]].of_labels(evaluation, labels), before[pair[1]].of_labels(evaluation, labels)
         difference = gap.minus(_minus(evaluation, lead, earlier))
         change = _gap_estimate(difference, lead, parts, f"{title}{DIFFERENCE}")
-    return Gap(*pair, labels, shared, _gap_estimate(gap, lead, parts, title), np.nan, change)
+    return GroupGap(*pair, labels, shared, _gap_estimate(gap, lead, parts, title), np.nan, change)
 
 
 def _jackknife_of(evaluation: Scorable, measure: Measure, cells: _Cells) -> Jackknife:

@@ -19,16 +19,16 @@ from emobridge.types import Prediction
 from emobridge.web.requests import Refusal
 
 MOST_ROWS = 25_000
-MOST_NAMES = 200  # labels or attributes, of all rows together
+MOST_LABELS = 200  # labels or attributes, of all rows together
 CONVERTED_TYPES = {"html": "text/html", **MEDIA_TYPES}  # what a converted file is, by the name of its format
 
-Name = Annotated[str, Field(max_length=200)]
+ShortText = Annotated[str, Field(max_length=200)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Row(BaseModel):
+class ConvertedRow(BaseModel):
     """A row of an answer: see `inference.output.base.row_of`. Other keys, such as `confidence`, follow from these."""
 
     model_config = ConfigDict(extra="ignore")
@@ -36,23 +36,23 @@ class Row(BaseModel):
     start: Seconds
     end: Seconds
     channel: Annotated[int, Field(ge=0, le=1000)] | None = None
-    language: Name = "und"
-    label: Name | None = None
-    probabilities: Annotated[dict[Name, Share], Field(max_length=MOST_NAMES)] | None = None
-    attributes: Annotated[dict[Name, Number], Field(max_length=MOST_NAMES)] | None = None
-    answered_by: Name | None = None
-    statistics: Name | None = None
+    language: ShortText = "und"
+    label: ShortText | None = None
+    probabilities: Annotated[dict[ShortText, Share], Field(max_length=MOST_LABELS)] | None = None
+    attributes: Annotated[dict[ShortText, Number], Field(max_length=MOST_LABELS)] | None = None
+    answered_by: ShortText | None = None
+    statistics: ShortText | None = None
     unfamiliarity: Number | None = None
-    reason: Name | None = None
-    trained_on: Name = ""  # SYNTHETIC or CONSTRUCTED, or both
+    reason: ShortText | None = None
+    trained_on: ShortText = ""  # SYNTHETIC or CONSTRUCTED, or both
 
 
 class GivenAnswer(BaseModel):
     """All that the service answered about a recording."""
 
-    name: Name  # of the recording
+    name: ShortText  # of the recording
     seconds: Annotated[Seconds, Field(gt=0)]  # of sound
-    rows: Annotated[list[Row], Field(min_length=1, max_length=MOST_ROWS)]
+    rows: Annotated[list[ConvertedRow], Field(min_length=1, max_length=MOST_ROWS)]
 
     @property
     def trained_on(self) -> str:
@@ -67,7 +67,7 @@ class GivenAnswer(BaseModel):
         attributes = _names(row.attributes for row in rows)
         return [self._prediction(row, labels, attributes) for row in rows]
 
-    def _prediction(self, row: Row, labels: tuple[str, ...], attributes: tuple[str, ...]) -> Prediction:
+    def _prediction(self, row: ConvertedRow, labels: tuple[str, ...], attributes: tuple[str, ...]) -> Prediction:
         shares, values = row.probabilities, row.attributes
         return Prediction(
             self.name,
@@ -87,10 +87,10 @@ class GivenAnswer(BaseModel):
 
 
 def _names(mappings: Iterable[dict[str, float] | None]) -> tuple[str, ...]:
-    """All keys, each once. Errors: Refusal (422) for more than MOST_NAMES: each row gets a value for each of them."""
+    """All keys, each once. Errors: Refusal (422) for more than MOST_LABELS: each row gets a value for each of them."""
     names = tuple(dict.fromkeys(name for mapping in mappings for name in mapping or ()))
-    if len(names) > MOST_NAMES:
-        raise Refusal(422, f"rows: {len(names):,} labels or attributes; expected {MOST_NAMES} at most")
+    if len(names) > MOST_LABELS:
+        raise Refusal(422, f"rows: {len(names):,} labels or attributes; expected {MOST_LABELS} at most")
     return names
 
 

@@ -39,8 +39,8 @@ def run_service(
     """Serve until the process is told to stop (SIGTERM, SIGINT): what is under way then ends within `limits.stop`.
 
     token, names, routes: as of `make_service_app`. port: 0 is any that is free. on_ready: is called with the address,
-    when recordings would be answered. Errors: UserError for a short token, an address that cannot be used, and models
-    that cannot be loaded.
+    when recordings would be answered.
+    Errors: UserError for a short token, an address that cannot be used, and models that cannot be loaded.
     """
     if token:
         check_token(token)

@@ -24,7 +24,7 @@ MOST_CONVERSIONS = 8  # at a time; more are answered 429
 CONVERSION_RETRY = 1.0  # s
 TYPES = {"js": "text/javascript", "css": "text/css"}
 # What the page shares with the page of `diarize`.
-SHARED = ("style.css", "timeline.css", "timeline.js")
+REPORT_FILES = ("style.css", "timeline.css", "timeline.js")
 
 
 def page_routes(limits: Limits) -> list[Route]:
@@ -84,4 +84,4 @@ def _static_files() -> dict[str, bytes]:
     """The scripts and style sheets by name."""
     package = resources.files("emobridge")
     own = {file.name: file.read_bytes() for file in (package / "serve" / "static").iterdir()}
-    return own | {name: (package / "report" / name).read_bytes() for name in SHARED}
+    return own | {name: (package / "report" / name).read_bytes() for name in REPORT_FILES}

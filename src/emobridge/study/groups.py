@@ -10,14 +10,14 @@ from emobridge.methods.base import BASELINE
 from emobridge.report.record import GroupFact
 from emobridge.scores.by_group import results_by_group
 from emobridge.scores.groups import GroupResult
-from emobridge.settings import Groups
+from emobridge.settings import Grouping
 from emobridge.study.facts import Scored
 from emobridge.types import Score
 
 Results = Sequence[tuple[Scored, GroupResult]]
 
 
-def check_groups(asked: Groups, speech: Speech) -> None:
+def check_groups(asked: Grouping, speech: Speech) -> None:
     """Check that what is scored has the columns that were asked for, before anything long begins.
 
     That is the target's labelled utterances; where it has none the source's. Errors: UserError that names the column.
@@ -29,7 +29,7 @@ def check_groups(asked: Groups, speech: Speech) -> None:
         check_columns(asked.groups, [speech.utterances[row] for row in rows])
 
 
-def group_results(speech: Speech, scored: Sequence[Scored], asked: Groups) -> Results:
+def group_results(speech: Speech, scored: Sequence[Scored], asked: Grouping) -> Results:
     """The groups of each system on each side; those of a method beside the baseline's with the same labels."""
     baselines = {system.peers: system.evaluation for system in scored if system.condition.method == BASELINE}
     results = []

@@ -12,7 +12,7 @@ from emobridge.settings import Adapt, Budget
 from emobridge.study.grid import Grid
 from emobridge.study.train import Adapted
 
-Study = TypeVar("Study", Adapted, Grid)
+AnyStudy = TypeVar("AnyStudy", Adapted, Grid)
 
 
 def pseudonyms_of(request: Adapt | Budget, manifests: Iterable[str]) -> Pseudonyms:
@@ -20,7 +20,7 @@ def pseudonyms_of(request: Adapt | Budget, manifests: Iterable[str]) -> Pseudony
     return Pseudonyms.of([row for path in manifests for row in utterances_at(path)], request)
 
 
-def redacted_study(study: Study, names: Pseudonyms) -> Study:
+def redacted_study(study: AnyStudy, names: Pseudonyms) -> AnyStudy:
     """A finished study for its record: its utterances under pseudonyms, with which nothing may be trained; no clips."""
     speech, output = study.prepared.speech, replace(study.request.output, clips=False)
     speech = replace(
