@@ -121,8 +121,11 @@ def test_scores_are_flat_rows_of_both_sides_and_all_seeds(finished):
     same |= {"target": "xx", "target_labels": "0", "split": "2 folds by speaker", "labels": "anger,sadness"}
     assert all(row[key] == value for row in rows for key, value in same.items())
     measures = {"UA", "WA", "F1 macro", "F1 weighted", "recall anger", "recall sadness"}
-    assert {row["measure"] for row in rows} == measures | {f"recall speaker {name}" for name in "abcd"}
-    for row in rows:
+    measures |= {f"recall speaker {name}" for name in "abcd"} | {"gap UA gender=female minus male"}
+    of_groups = ("UA", "WA", "recall anger", "recall sadness")
+    measures |= {f"group {name} gender={gender}" for name in of_groups for gender in ("female", "male")}
+    assert {row["measure"] for row in rows} == measures
+    for row in (row for row in rows if not row["measure"].startswith(("group ", "gap "))):
         assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
         assert row["n"] == (16 if row["measure"][:6] != "recall" else 8 if "speaker" not in row["measure"] else 4)
 
