@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.manifest import SPLITS, read_manifest, write_manifest
+from emobridge.data.manifest import COLUMNS, SPLITS, read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.types import Utterance
 
@@ -19,6 +19,7 @@ word = st.text(signs, min_size=1, max_size=12)
 lines = st.text(signs | st.sampled_from("\n\t\r\u2028"), min_size=1, max_size=12)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 name = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
+own_column = name.filter(lambda text: text not in COLUMNS)
 
 
 @st.composite
@@ -43,7 +44,7 @@ def utterances(draw):
         naturalness=draw(st.none() | word),
         channel=draw(st.none() | st.integers(0, 63)),
         age=draw(st.none() | st.floats(0, 130, exclude_min=True)),
-        extra=draw(st.dictionaries(name, word, max_size=3).map(lambda extra: tuple(sorted(extra.items())))),
+        extra=draw(st.dictionaries(own_column, word, max_size=3).map(lambda extra: tuple(sorted(extra.items())))),
     )
 
 
