@@ -54,6 +54,7 @@ def test_a_settings_file_and_options_over_it(cli, words, recorded, tiny_encoder,
     assert {row.seed for row in read_scores(tmp_path / "a" / "scores.json")} == {"0", "all"}
 
 
+@pytest.mark.slow
 def test_two_jobs_give_the_same_scores(cli, words, tmp_path):
     assert cli(*words("--heads", "single,linear")).code == 0
     single = (tmp_path / "study" / "scores.json").read_text()

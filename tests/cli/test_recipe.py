@@ -425,6 +425,7 @@ def summary_of(tmp_path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     arguments = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
     english = "msp-podcast-to-biic-podcast"
@@ -483,6 +484,7 @@ HAN = {
 }
 
 
+@pytest.mark.slow
 def test_adaptation_of_han_et_al_from_end_to_end(cli, staged, tmp_path):
     arguments = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
     studies = ",".join(f"{name}-esd-to-pavoque" for name in ("frozen", "lora-ba-wg", "two-stage"))

@@ -187,6 +187,7 @@ def _sum_of_layers(folder, results):
     results.put(float(layers(load_encoder(folder, engine="onnx"), noise(0.3)).sum()))
 
 
+@pytest.mark.slow
 def test_two_processes_export_at_the_same_time(source, measured, tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
@@ -216,5 +217,6 @@ def test_training_precision_is_measured_only_where_the_processor_has_bf16(monkey
     machine.training_precision.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_measurement_of_training():
     assert machine._measure_training() in ("fp32", "bf16")

@@ -26,7 +26,7 @@ def hidden(encoder, wave):
         return encoder(*pad([wave])).hidden[:, 0]
 
 
-@pytest.mark.parametrize("weights", ["whisper-base", "whisper-tiny.en"])
+@pytest.mark.parametrize("weights", [pytest.param("whisper-base", marks=pytest.mark.slow), "whisper-tiny.en"])
 def test_agrees_with_the_original(shared, weights):
     """In double precision where single is not near enough: on one processor it alone is 1.05e-3 away."""
     folder = shared / "weights" / weights

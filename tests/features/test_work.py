@@ -74,6 +74,7 @@ def test_units_one_by_one_make_what_extract_makes(clips, tmp_path, expected):
     assert skipped.keys() == {"text", "gone"} and "gone.wav" in skipped["gone"]
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_bytes(clips, tmp_path, expected):
     seen = []
     units = plan_units(settings_in(tmp_path / "two"), clips)

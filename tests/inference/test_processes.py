@@ -64,7 +64,7 @@ def many(recognizer, finished, jobs=2):
     return BundleProcesses(recognizer, str(finished / "bundle"), None, jobs)
 
 
-@pytest.mark.parametrize("window", [0.5, 30.0])
+@pytest.mark.parametrize("window", [pytest.param(0.5, marks=pytest.mark.slow), 30.0])
 def test_rows_notes_and_skipped_files_are_those_of_one_process(recognizer, finished, folder, window):
     settings = Answering(detector="energy", statistics="stored", segments="windows", window=window)
     expected = answers(recognizer, folder, settings)
