@@ -110,8 +110,8 @@ def test_every_text_is_used():
 
 
 def test_every_reason_of_a_refusal_has_a_text_and_every_text_of_an_error_is_used():
-    folder = resources.files("emobridge") / "listening"
-    source = "".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".py"))
+    rooms = [resources.files("emobridge") / name for name in ("listening", "web")]
+    source = "".join(file.read_text() for room in rooms for file in room.iterdir() if file.name.endswith(".py"))
     reasons = set(re.findall(r'Refusal\(\d+, "([\w-]+)"', source))
     assert {"not-current", "no-listener", "not-found"} <= reasons
     assert not [reason for reason in reasons if not catalogue.has(f"error.{reason}")]
