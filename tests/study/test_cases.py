@@ -62,6 +62,9 @@ NO_PART = {
     "cluster": ({}, "auto"),
     "device": ({}, "cpu"),
     "clips": ({}, False),
+    "groups": ({}, ()),
+    "age_groups": ({}, (40.0,)),
+    "redact": ({}, True),
 }
 # Options that a fit depends on.
 A_PART = {
