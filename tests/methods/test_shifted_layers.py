@@ -73,6 +73,7 @@ def test_similarity_ranks_the_shifted_layers_last(shifted):
         assert set(layer_sets(values)["WL"]) >= set(shifted)
 
 
+@pytest.mark.slow
 def test_anchoring_the_shifted_layers_lowers_their_term_alone_and_the_target_gains():
     gains = []
     for seed in range(3):

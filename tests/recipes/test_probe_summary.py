@@ -104,6 +104,7 @@ def test_serab_splits_each_corpus_once(run_recipe, short, tmp_path, noise):
     assert "corpus emodb: not as many utterances as published: utterances: expected 535, found 40" in page
 
 
+@pytest.mark.slow
 def test_cameo_within_each_corpus(run_recipe, cameo, short, tmp_path):
     changes = ((r"^encoders = .*", 'encoders = ["logmel"]'), ("epochs = 100", "epochs = 2"), ("seeds = 3", "seeds = 1"))
     recipe = short("cameo-within", *changes, ("folds = 5", "folds = 4"), (r'"none", "speaker"', '"none"'))

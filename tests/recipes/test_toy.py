@@ -162,6 +162,7 @@ def test_folds_of_a_corpus_in_a_format_with_folds(tmp_path):
     assert all(tests) and not tests[0] & tests[1]
 
 
+@pytest.mark.slow
 def test_grids_from_end_to_end_twice(recipe_of, run_toy, tmp_path, monkeypatch):
     ran = run_toy(recipe_of(GRIDS))
     assert ran.code == 0, ran.err
@@ -179,6 +180,7 @@ def test_grids_from_end_to_end_twice(recipe_of, run_toy, tmp_path, monkeypatch):
     assert _finished(out) == before, "nothing is done anew"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(recipe_of, run_toy, tmp_path, monkeypatch):
     from emobridge.study import run
 

@@ -157,6 +157,7 @@ def test_an_interrupted_grid_does_only_what_is_left(asked, tmp_path, monkeypatch
     assert len(fits) == 16 + 8, "a budget more costs its own fits"
 
 
+@pytest.mark.slow
 def test_two_processes_say_what_one_says(asked, tmp_path, built):
     import torch
 

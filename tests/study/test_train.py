@@ -178,6 +178,7 @@ train(from_mapping(json.loads(sys.argv[1]), "test", Adapt))
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX")
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_begun_again_says_the_same(settings, fits):
     """Twice: in the middle of the second fit, and of the third."""
     options = settings(epochs=6, method_options=("interval=2",))
