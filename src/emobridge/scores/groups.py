@@ -28,7 +28,7 @@ from emobridge.scores.classes import Evaluation
 from emobridge.scores.holm import holm
 from emobridge.scores.jackknife import Clusters, Floats, Influence, Jackknife, jackknife
 from emobridge.scores.measures.base import GAP, GROUP, RECALL, Measure, leading_measure, measure_named
-from emobridge.types import Score
+from emobridge.types import Score, short_repr
 
 LEAST_SPEAKERS = 2  # that an interval takes
 Scorable = Evaluation | AttributeEvaluation
@@ -64,6 +64,7 @@ class GroupGap:
         return self.estimate.low > 0 or self.estimate.high < 0
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class GroupResult:
     """One system by one column."""
