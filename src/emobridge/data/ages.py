@@ -44,11 +44,11 @@ def is_age(years: float) -> bool:
 
 def _years_in(text: str) -> float | None:
     if text in _DECADES:
-        return _DECADES[text] + 5
+        return _DECADES[text] + 5.0
     if number := _NUMBER.fullmatch(text):
         return float(number[1].replace(",", "."))
     if decade := _DECADE.fullmatch(text):
-        return 10 * int(decade[1]) + 5
+        return 10 * int(decade[1]) + 5.0
     if ages := _RANGE.fullmatch(text):
         first, last = int(ages[1]), int(ages[2])
         return (first + last + 1) / 2 if first < last else None
