@@ -57,7 +57,11 @@ def test_alone(rated, cli):
     assert done.code == 0, done.err
     assert "UA" not in done.out and "CCC of valence" in done.out
     scores = json.loads((rated / "run" / "scores.json").read_text())
-    assert {row["measure"] for row in scores} == {"CCC arousal", "CCC valence", "CCC mean"}
+    measures = {row["measure"] for row in scores}
+    assert {name for name in measures if not name.startswith(("group ", "gap "))} == {
+        "CCC arousal", "CCC valence", "CCC mean",
+    }  # fmt: skip
+    assert "gap CCC mean gender=female minus male" in measures
     assert "UA" not in (rated / "run" / "report.md").read_text()
     done = cli("predict", rated / "run" / "bundle", rated / "xx.jsonl", "--format", "csv")
     assert done.out.splitlines()[0] == (

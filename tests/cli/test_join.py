@@ -118,7 +118,7 @@ def test_what_cannot_be_joined(cli, bundles, made, tmp_path):
 
 def test_the_card_lists_languages_and_keeps_their_cards(cli, made, joined, tmp_path):
     card = (joined / "README.md").read_text()
-    assert 'language: ["de", "en", "it"]' in card.split("---")[1]
+    assert "language:\n- de\n- en\n- it\n" in card.split("---")[1]
     assert "| de | ravdess (en), of de (de) | source-only | 0 | head, lora | [card](languages/de/README.md) |" in card
     assert (
         "Where the language is not known it answers" in card and "SYNTHETIC" not in card and "- ravdess: CC BY" in card
