@@ -29,7 +29,6 @@ from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder, whole_file
 from emobridge.heads.base import Head, principal_components
 from emobridge.methods.base import Labelled, Task
-from emobridge.methods.blend import Blend
 from emobridge.options import Plugin
 from emobridge.scores.base import Estimate
 from emobridge.scores.classes import Evaluation
@@ -149,14 +148,9 @@ def case_of(method: str) -> Case:
 
 
 def answers(task: Task, test: Tensor) -> dict[str, np.ndarray]:
-    """Probabilities (N, C) of the test utterances (N, D) by each method, trained on the task.
-
-    The blend's logits are a mean of the other two's, so that it need not be trained.
-    """
+    """Probabilities (N, C) of the test utterances (N, D) by each method, trained on the task."""
     with torch.no_grad():
-        first, last = (trained(task, method).output(test).double() for method in METHODS[:2])
-    share = Blend().share
-    logits = dict(zip(METHODS, (first, last, (1 - share) * first + share * last)))
+        logits = {method: trained(task, method).output(test).double() for method in METHODS}
     return {method: values.softmax(1).numpy() for method, values in logits.items()}
 
 
