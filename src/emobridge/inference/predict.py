@@ -80,17 +80,10 @@ def predict(
     answering: Apart | Together | InProcesses = Apart(request, journal, settled_by)
     differing: dict[str, None] = {}
 
-    def answer(row: int, on_skip: Skip | None) -> list[Prediction]:
-        unit = units[row]
-        try:
-            predictions = answering.rows(row)
-            if on_note is not None and unit.channel is None and answering.differs(row):
-                differing[unit.path] = None
-        except AudioError as error:
-            if on_skip is None:
-                raise
-            on_skip(printable(unit.id), str(error))
-            return []
+    def answer(row: int) -> list[Prediction]:
+        predictions = answering.rows(row)
+        if on_note is not None and units[row].channel is None and answering.differs(row):
+            differing[units[row].path] = None
         return predictions
 
     with contextlib.ExitStack() as stack:
@@ -101,7 +94,7 @@ def predict(
             start = (processes.bundle, processes.encoder, processes.device, settings, labels)
             pool = stack.enter_context(Pool(jobs, start_answering, start))
             answering = InProcesses(request, journal, settled_by, keys, pool)
-        yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
+        yield from answered(units, keys, answer, journal, on_skip)
     if differing and on_note is not None:
         on_note(mixed_note(list(differing)))
 
