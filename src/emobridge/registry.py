@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from emobridge.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint, EntryPoints
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,14 @@ def _entry_points(kind: str) -> dict[str, EntryPoint]:
     return points
 
 
+@functools.cache
 def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """The entry points of a group."""
+    """The entry points of a group, for a state of sys.path."""
     return tuple(_all_installed(path).select(group=group))
 
 
 @functools.lru_cache(maxsize=1)
-def _all_installed(path: tuple[str, ...]) -> EntryPoints:
+def _all_installed(path: tuple[str, ...]) -> Any:
     """All entry points, read once for each state of sys.path: that takes milliseconds a package."""
     from importlib.metadata import entry_points
 

@@ -49,6 +49,8 @@ class OnnxEngine:
         """Layers 0 to `last` (by default all) of each input (1, ...), padded with zeros to (L, B, F, D)."""
         count = self.layers if last is None else last + 1
         clips = [torch.stack(self.layers_of(clip.cpu(), count)) for clip in inputs]  # (L, 1, F, D)
+        if len(clips) == 1:  # as on a CPU: no copy more
+            return clips[0].to(inputs[0].device)
         longest = max(clip.shape[2] for clip in clips)
         padded = [nn.functional.pad(clip, (0, 0, 0, longest - clip.shape[2])) for clip in clips]
         return torch.cat(padded, dim=1).to(inputs[0].device)
@@ -79,7 +81,9 @@ class OnnxEngine:
 
 
 class OpenVino(OnnxEngine):
-    """The same graph by OpenVINO, in bf16; one program for each last layer."""
+    """The same graph by OpenVINO; one program for each last layer."""
+
+    precision = "bf16"
 
     def __init__(self, path: Path, layers: int) -> None:
         import openvino
@@ -96,7 +100,7 @@ class OpenVino(OnnxEngine):
 
     def open(self, count: int) -> None:
         if count not in self.programs:
-            settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads_of(LARGE_ENCODER)}
+            settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": threads_of(LARGE_ENCODER)}
             part = self.library.Model(self.model.outputs[:count], self.model.get_parameters())
             self.programs[count] = self.core.compile_model(part, "CPU", settings)
 
