@@ -198,7 +198,6 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.inference.processes import BundleProcesses
     from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note
-    from emobridge.report.redact import redacted_predictions
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
@@ -232,6 +231,8 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_progress=report,
             )
             if request.redact:
+                from emobridge.report.redact import redacted_predictions
+
                 predictions = redacted_predictions(predictions)
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
