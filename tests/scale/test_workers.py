@@ -138,17 +138,17 @@ def test_work_that_kills_its_process_is_given_up(machines, tmp_path):
 
 def test_a_machine_that_shares_no_folder_is_one_line(tmp_path):
     def setup(**changes) -> worker.Setup:
-        options = {"key": "k", "folder": str(tmp_path), "shared": (), "start": str, "arguments": (), "work": float}
+        options = {"key": "k", "folder": str(tmp_path), "shared": (), "engine": "torch", "start": str, "arguments": ()}
         return worker.Setup(**{**options, **changes})
 
-    before = Path.cwd()
+    before, task = Path.cwd(), pickle.dumps((float, ("1",)))
     try:
         for wrong in ({"folder": str(tmp_path / "gone")}, {"shared": (str(tmp_path / "gone" / "mark"),)}):
-            outcome = pickle.loads(worker.outcome(pickle.dumps("1"), lambda: pickle.dumps(setup(**wrong)), "k"))  # noqa: B023
+            outcome = pickle.loads(worker.outcome(task, lambda: pickle.dumps(setup(**wrong)), "k"))  # noqa: B023
             assert isinstance(outcome, worker.Failure)
             with pytest.raises(UserError, match=r"does not see .*gone, .* it must be on a disk that all share"):
                 outcome.throw()
-        assert pickle.loads(worker.outcome(pickle.dumps("1"), lambda: pickle.dumps(setup()), "k")) == 1.0
+        assert pickle.loads(worker.outcome(task, lambda: pickle.dumps(setup()), "k")) == 1.0
     finally:
         os.chdir(before)
 
