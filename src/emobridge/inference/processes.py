@@ -15,7 +15,7 @@ from emobridge.data.audio import channels_agree
 from emobridge.features.parallel import Crew
 from emobridge.inference.answering import AnswerRequest, Apart
 from emobridge.inference.journal import Journal, unit_key
-from emobridge.inference.routing import Mode
+from emobridge.inference.routing import modes_of
 from emobridge.inference.segments import AnswerPart
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
@@ -66,15 +66,14 @@ class InProcesses:
 
     def _submit(self, unit: int) -> None:
         utterance = replace(self.request.units[unit], speaker=None)
-        self._futures[unit] = self.crew.submit(_answer_unit, utterance, self.request.modes[unit])
+        self._futures[unit] = self.crew.submit(_answer_unit, utterance)
 
     def _rows_of(self, unit: int, parts: Sequence[AnswerPart]) -> Iterator[Prediction]:
         """The rows of many parts, each from the journal where it is there, and written to it."""
-        mode = self.request.modes[unit]
         keys = [unit_key([part.utterance], *self.settled_by, "part") for part in parts]
         missing = [index for index, key in enumerate(keys) if self.journal.read(key) is None]
         groups = [missing[first : first + PARTS_AT_ONCE] for first in range(0, len(missing), PARTS_AT_ONCE)]
-        futures = [self.crew.submit(_answer_parts, [parts[index] for index in group], mode) for group in groups]
+        futures = [self.crew.submit(_answer_parts, [parts[index] for index in group]) for group in groups]
         fresh: dict[int, Prediction] = {}
         for done, (group, future) in enumerate(zip(groups, futures), 1):
             for index, row in zip(group, self.crew.result(future)):
@@ -99,12 +98,14 @@ def _ignore(unit: int, share: float) -> None:
     """No progress: the other process reports it."""
 
 
-def _answering(utterances: list[Utterance], modes: list[Mode]) -> Apart:
-    return Apart(replace(_request, units=utterances, modes=modes), Journal(None, ""), ())
+def _answering(utterance: Utterance) -> Apart:
+    """Who answers is decided anew: a branch that was sent would be none of this process's recogniser."""
+    modes = modes_of(_request.recognizer, [utterance], _request.settings.untold or None)
+    return Apart(replace(_request, units=[utterance], modes=modes), Journal(None, ""), ())
 
 
-def _answer_unit(utterance: Utterance, mode: Mode) -> UnitAnswers:
-    apart = _answering([utterance], [mode])
+def _answer_unit(utterance: Utterance) -> UnitAnswers:
+    apart = _answering(utterance)
     parts = apart.parts(0)
     differs = utterance.channel is None and not channels_agree(utterance)
     if len(parts) > MANY_PARTS:
@@ -112,7 +113,7 @@ def _answer_unit(utterance: Utterance, mode: Mode) -> UnitAnswers:
     return UnitAnswers(tuple(apart.row(part, (0, index)) for index, part in enumerate(parts)), (), differs)
 
 
-def _answer_parts(parts: list[AnswerPart], mode: Mode) -> list[Prediction]:
-    apart = _answering([parts[0].utterance], [mode])
+def _answer_parts(parts: list[AnswerPart]) -> list[Prediction]:
+    apart = _answering(parts[0].utterance)
     apart.encoded_parts.settle(0, parts)
     return [apart.row(part, (0, index)) for index, part in enumerate(parts)]
