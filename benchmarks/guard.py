@@ -24,7 +24,6 @@ from emobridge.data.speech import Speech, everything
 from emobridge.methods.base import BASELINE
 from emobridge.scores.variety import LEAST_VARIETY, least_variety
 from emobridge.settings import Adapt
-from emobridge.study.cases import guard_case
 from emobridge.study.guard import varieties
 from emobridge.study.prepare import prepare, resolve
 from emobridge.study.run import Runner
@@ -116,11 +115,11 @@ def trials_of(
         )
     )
     prepared = prepare(request, lambda speech: None)
-    baseline, case = prepared.drafts[0], prepared.drafts[-1]
+    case = prepared.drafts[-1]
     trials = []
     for group, cut, rows in targets(prepared.speech, sources, method):
         runner = Runner(prepared.speech.of(rows), request.split, Cache(None))
-        found = varieties(runner, guard_case(baseline))
+        found = varieties(runner.speech, case)
         (variety,) = (part.variety for part in found if (part.corpus, part.group) == (target, group))
         assert variety is not None  # no target here is too small to judge
         if group == "text":
