@@ -46,12 +46,12 @@ class CorpusVariety:
         return self.variety is not None and self.variety.is_low
 
 
-def varieties(speech: Speech, case: Case) -> tuple[CorpusVariety, ...]:
+def varieties(speech: Speech, case: Case, solved: LinearMap | None = None) -> tuple[CorpusVariety, ...]:
     """The variety inside the speakers and the texts of each corpus; no label of the target is looked at.
 
-    case: of whose layer the first view is looked at.
+    case: of whose layer the first view is looked at. solved: the `guard_map` of this source, where it is there already.
     """
-    scores, features = _scores_of_target(speech, case)
+    scores, features = _scores_of_target(speech, case, solved or _guard_map_of(speech, case))
     measured = []
     for index, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == index)
@@ -79,10 +79,14 @@ def guard_map(speech: Speech, case: Case) -> LinearMap:
     return voice_blind(x, label, corpus, [person(speech.utterances[row]) for row in order], len(case.labels))
 
 
-def _scores_of_target(speech: Speech, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """The logits (N, C) of the target's utterances, about their mean, and the features (N, D) they were made of."""
+def _guard_map_of(speech: Speech, case: Case) -> LinearMap:
+    """The guard's map, from the bundle whose source speech is not there."""
     stored = None if speech.source_moments is None else speech.source_moments.guard
-    solved = guard_map(speech, case) if stored is None else stored
+    return guard_map(speech, case) if stored is None else stored
+
+
+def _scores_of_target(speech: Speech, case: Case, solved: LinearMap) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (N, C) of the target's utterances, about their mean, and the features (N, D) they were made of."""
     features = _by_corpus(speech.at(case.layer), np.flatnonzero(speech.is_target), case)
     scores = solved.of(torch.from_numpy(features)).double().log_softmax(1)
     scores = scores.clamp(min=math.log(LEAST_PROBABILITY))
