@@ -26,7 +26,7 @@ from emobridge.heads.base import LinearMap
 from emobridge.methods.base import BASELINE
 from emobridge.scores.variety import LEAST_VARIETY, least_variety
 from emobridge.settings import Adapt
-from emobridge.study.guard import LEAST_PROBABILITY, guard_map, varieties
+from emobridge.study.guard import guard_map, varieties
 from emobridge.study.prepare import prepare, resolve
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
@@ -94,7 +94,8 @@ def main() -> None:
             trials += trials_of(options, encoder, sources, target)
             if encoder == CHOSEN_ON[0]:
                 trials += trials_of(options, encoder, sources, target, ADAPTED)
-    options.page.write_text(page(trials), encoding="utf-8")
+    before, mark, _ = options.page.read_text(encoding="utf-8").partition("<!-- measured -->\n")
+    options.page.write_text(f"{before}{mark}\n{tables(trials)}", encoding="utf-8")
     print(options.page)
 
 
@@ -223,9 +224,9 @@ def one_sided(names: np.ndarray, label: np.ndarray, count: int, random: np.rando
     return np.array([row for row in range(len(names)) if label[row] in shown[names[row]]])
 
 
-def page(trials: Sequence[Trial]) -> str:
-    """The whole page."""
-    parts = [PAGE.format(least=LEAST_VARIETY, floor=LEAST_PROBABILITY)]
+def tables(trials: Sequence[Trial]) -> str:
+    """What is measured."""
+    parts = []
     for group in GROUPS:
         of_group = [trial for trial in trials if (trial.group, trial.method) == (group, BASELINE)]
         parts += [TITLES[group], choice(of_group), summary(of_group), detail(of_group, ENCODERS)]
@@ -343,55 +344,7 @@ TITLES = {
     ADAPTED: f"## The same with `{ADAPTED}`, which adapts to the target\n",
     "text": "## Sentences that are read in few emotions each: `speaker+text` or `speaker`\n",
 }
-PAGE = """# When speakers, or texts, tell the emotion
 
-`python benchmarks/guard.py --shared ../shared --work guard-work` makes this page: three corpora (RAVDESS, English;
-EmoDB, German; EMOVO, Italian), each the target of each of the others and of both, anger, happiness, neutral, sadness.
-No run sees a label of the target. UA is that of source-only (head `discriminant`, middle layers, no alignment) on all
-target utterances that are left.
-
-Normalisation by speaker takes the speaker's mean out. Where each speaker shows one emotion, that mean IS the emotion;
-so with `speaker+text` where each sentence is read in one. The guard measures the **variety** of the emotions inside
-speakers, or inside sentences: the share of the variance of the emotion scores that lies inside them, over the square
-root of the same share of all features. The scores are those of a linear discriminant of the source, where everything is
-normalised by corpus, which hears little of voices: the covariance of the source's speakers is added to that within
-emotions (training/voice_blind.py). A probability below {floor:g} counts as {floor:g}. Shares come from unbiased
-estimates of the variance inside and between speakers, and the value is the geometric mean of that over all speakers and
-the largest with one speaker left out, lest one odd voice decides. Where emotions do not depend on the speaker the share
-of the scores lies between the share of the features (scores that take voices in as any direction does) and 1 (scores
-that do not), hence the square root. Below a threshold the guard normalises a corpus as a whole, or leaves its texts in:
-{least} less half the relative standard error of a variance, sqrt(2 / (utterances - speakers)) / 2. Labelled corpora, as
-sources are, are judged by their labels: the share of their one-hot labels, whose expectation is 1. Fewer than two
-speakers, or fewer than four utterances beyond one a speaker, are not judged, and the report says so: each is then
-normalised by speaker, which does little to speakers of one utterance, and for a single speaker is nearly the same as by
-corpus.
-
-**How the threshold was chosen.** The tables "language left out" choose the largest threshold with at most one false
-alarm in 20 balanced runs on each of whisper-base, whisper-tiny.en and logmel, on the pairs without a language, and test
-it on the pairs with it. Balanced are the whole corpora (without utterances of other emotions, `--pool closed`), a class
-thinned to a quarter, and 120, 60 and 30 utterances drawn at random. Without a language only two pairs are left, so the
-three choices differ, and that without English is too high for pairs with it; {least} is about the middle one of the
-three for speakers, and serves for sentences too. BYOL-S took no part in the choice of the threshold. The form of the
-measure (square root, speakers left out, no alignment) and what is taken off for few utterances were chosen on the same
-corpora with all four encoders, in throw-away code.
-
-**Voices and floor.** Before, the scores were those of plain source-only, and of BYOL-S 10 of 126 balanced runs were
-false alarms: mostly German to Italian, where "happiness" followed the voices of six speakers, and RAVDESS cut down to
-one or two utterances a speaker, where a few wrongly sure answers were most of the variance. With the same threshold the
-floor alone gave 8, the covariance of voices alone 9 and both 5. Both were chosen in throw-away code; the floor among
-1e-12, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3 and 1e-2, as that which misses least with at most one false alarm in 20 on each of
-whisper-base, logmel and BYOL-S. Without English that is 1e-2, without German 1e-5, without Italian 1e-6; on the pairs
-with the language left out at most 4 of 98 balanced runs of an encoder are then false alarms. Tried in place of both: an
-F test of the variance between speakers (of BYOL-S 16 false alarms at a level of 5 %, 7 at 2 %), intervals by jackknife
-over speakers, and the shares of each emotion alone, of whitened scores, of labels and of probabilities, which at 5 %
-false alarms found fewer speakers of one emotion. Utterances shuffled among speakers are no null for this: they have no
-voices left, which scores always follow a little.
-
-**What it cannot do.** A recogniser that works badly takes voices for emotions. Two emotions a speaker are found less
-often than one. What a sentence says and the emotion that it is read in cannot be told apart where there are two
-sentences (RAVDESS): nearly all sentences of one emotion that are not found are there. Between the threshold and 0.95
-inside speakers the report says that it is not clear; the corpus is then normalised by speaker.
-"""
 
 if __name__ == "__main__":
     main()
