@@ -46,7 +46,8 @@ def solve(
         _set(head.output, joined([view.components.before(method.settle(view.solutions)) for view in views]))
         examples = views[-1].examples
         assert examples is not None  # every method has some at the start
-        head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
+        if head.has_members:
+            head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
         if regressor is not None and task.attributes is not None:
             _set(regressor, joined([view.components.before(_attributes(view, task.attributes)) for view in views]))
     return tuple(log)
@@ -84,9 +85,9 @@ def _solve_views(
             continue
         view.examples = examples
         label = as_probabilities(examples.label, task.classes)
-        view.solutions.append(head.solve(view.z[examples.rows], label, examples.weight))
-        logits = view.solutions[-1].of(view.z[examples.rows])
-        loss = float(weighted_cross_entropy(logits, label, examples.weight))
+        z = view.z[examples.rows]
+        view.solutions.append(head.solve(z, label, examples.weight))
+        loss = float(weighted_cross_entropy(view.solutions[-1].of(z), label, examples.weight))
         logs.append({**dict(examples.notes), "cross-entropy": loss})
     return [LogPoint(epoch, term, statistics.fmean(log[term] for log in logs)) for term in (logs[0] if logs else ())]
 
