@@ -49,7 +49,8 @@ def solve(
         log += _mean_points(log[-1].epoch, [notes for _, notes in settled])
         examples = views[-1].examples
         assert examples is not None  # every method has some at the start
-        head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
+        if head.has_members:
+            head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
         if regressor is not None and task.attributes is not None:
             _set(regressor, joined([view.components.before(_attributes(view, task.attributes)) for view in views]))
     return tuple(log)
@@ -87,9 +88,9 @@ def _solve_views(
             continue
         view.examples = examples
         label = as_probabilities(examples.label, task.classes)
-        view.solutions.append(head.solve(view.z[examples.rows], label, examples.weight))
-        logits = view.solutions[-1].of(view.z[examples.rows])
-        loss = float(weighted_cross_entropy(logits, label, examples.weight))
+        z = view.z[examples.rows]
+        view.solutions.append(head.solve(z, label, examples.weight))
+        loss = float(weighted_cross_entropy(view.solutions[-1].of(z), label, examples.weight))
         logs.append({**dict(examples.notes), "cross-entropy": loss})
     return _mean_points(epoch, logs)
 
