@@ -42,7 +42,7 @@ DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
 JOBS_HELP = "Processes that work at once, each with one thread. Results do not depend on it."
 DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
-    "their last digits alone."
+    "their last digits alone. Encoders without weights, such as logmel, stay on the CPU."
 )
 REDACT_HELP = (
     "Leave out of all that is shared who spoke and where it lay: pseudonyms stand for ids, speakers, file names and "
