@@ -26,7 +26,7 @@ from emobridge.cache import Cache
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.speech import Fold, Speech
-from emobridge.scores.harm import LEAST_ADAPTED, HarmSign, reasons_of
+from emobridge.scores.harm import LEAST_ADAPTED, LEAST_AGREEMENT
 from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Adapt
 from emobridge.study.cases import decide
@@ -53,6 +53,7 @@ CUTS = {
     "one": "one emotion a speaker",
 }
 LOSS = 2.0  # points
+THRESHOLDS = np.arange(50, 100) / 100  # of agreement
 
 
 def main() -> None:
@@ -185,7 +186,7 @@ def page_of(work: Path, encoder: str) -> Iterator[str]:
         if rows:
             counts.add(words, *counted(rows))
     counts.add("all", *counted(list(cells.values())))
-    yield f"{counts}\n"
+    yield f"{counts}\n{thresholds(cells)}\n"
     table = Table(
         f"**Every cell** ({encoder}; UA in per cent, agreement in per cent, utterances of the smallest fit):",
         "| target | source -> target | source-only | default | gain | agreement | utterances | by corpus | sign |",
@@ -204,19 +205,40 @@ def page_of(work: Path, encoder: str) -> Iterator[str]:
     yield f"{table}\n"
 
 
-def is_raised(values: dict[str, float]) -> bool:
+def is_raised(values: dict[str, float], least: float = LEAST_AGREEMENT) -> bool:
     """Whether the sign of a cell foretells harm."""
-    sign = HarmSign(utterances=round(values["utterances"]), agreement=values["agreement"])
-    return bool(reasons_of(sign))
+    return values["utterances"] < LEAST_ADAPTED or values["agreement"] < least
 
 
-def counted(rows: Sequence[dict[str, float]]) -> tuple[str, ...]:
+def thresholds(cells: dict[tuple[str, tuple[tuple[str, ...], str]], dict[str, float]]) -> Table:
+    """The agreement below which taking source-only gains most, chosen without a target and tried on it."""
+    table = Table(
+        "**The threshold of agreement that gains most on the other targets, on the target left out:**",
+        "| left out | threshold | losses | foretold | alarms where it gained | mean gain | with the sign | at 75 % |",
+    )
+    for target, name in NAMES.items():
+        other = [values for (_, pair), values in cells.items() if pair[1] != target]
+        own = [values for (_, pair), values in cells.items() if pair[1] == target]
+        chosen = max(THRESHOLDS, key=lambda least: guarded_gain(other, least)) if other else LEAST_AGREEMENT
+        if own:
+            _, mean, _, losses, foretold, false = counted(own, chosen)
+            gains = (f"{guarded_gain(own, least):+.1f}" for least in (chosen, LEAST_AGREEMENT))
+            table.add(name, f"{100 * chosen:.0f} %", losses, foretold, false, mean, *gains)
+    return table
+
+
+def guarded_gain(rows: Sequence[dict[str, float]], least: float) -> float:
+    """Mean points over source-only where it is taken wherever the sign foretells harm."""
+    return float(np.mean([0.0 if is_raised(row, least) else row["after"] - row["before"] for row in rows]))
+
+
+def counted(rows: Sequence[dict[str, float]], least: float = LEAST_AGREEMENT) -> tuple[str, ...]:
     """Pairs, mean and worst gain, losses, those foretold, and alarms where adaptation gained."""
     gains = [row["after"] - row["before"] for row in rows]
     losses = [row for row, gain in zip(rows, gains) if gain < -LOSS]
-    false = [row for row, gain in zip(rows, gains) if gain > 0 and is_raised(row)]
+    false = [row for row, gain in zip(rows, gains) if gain > 0 and is_raised(row, least)]
     mean = f"{np.mean(gains):+.1f}", f"{min(gains):+.1f}"
-    return str(len(rows)), *mean, str(len(losses)), str(sum(map(is_raised, losses))), str(len(false))
+    return str(len(rows)), *mean, str(len(losses)), str(sum(is_raised(row, least) for row in losses)), str(len(false))
 
 
 def pair_title(pair: tuple[tuple[str, ...], str]) -> str:
