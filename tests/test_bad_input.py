@@ -188,8 +188,8 @@ def test_wrong_words_for_budget(recorded, cli, words, named):
     refused(cli("budget", *adapt(recorded, *words)[1:]), *named)
 
 
-@pytest.mark.parametrize("words", [("--normalise", "SPEAKER"), ("--align", "Coral"), ("--pool", "Open")])
-def test_choices_in_any_case(recorded, cli, words):
+def test_choices_in_any_case(recorded, cli):
+    words = ("--normalise", "SPEAKER", "--align", "Coral", "--pool", "Open")
     done = cli(*adapt(recorded, "--method", "source-only", *words))
     assert done.code == 0, done.err
 
@@ -616,15 +616,15 @@ CHECKPOINT, FIT = r"^\.[0-9a-f]{24}\.checkpoint", r"^\.[0-9a-f]{24}\.safetensors
     ("pattern", "number", "word"),
     [
         ("store.json", 1, "store.json"),
-        (r"^\.format\.", 1, "work/format"),
-        (CHECKPOINT, 1, ".checkpoint"),
+        pytest.param(r"^\.format\.", 1, "work/format", marks=pytest.mark.slow),
+        pytest.param(CHECKPOINT, 1, ".checkpoint", marks=pytest.mark.slow),
         (CHECKPOINT, 6, ".checkpoint"),
         (FIT, 1, ".safetensors"),
-        (FIT, 4, ".safetensors"),
-        ("settings.toml", 1, "settings.toml"),
+        pytest.param(FIT, 4, ".safetensors", marks=pytest.mark.slow),
+        pytest.param("settings.toml", 1, "settings.toml", marks=pytest.mark.slow),
         (r"^\.model.safetensors", 1, "model.safetensors"),
-        ("bundle.json", 1, "bundle.json"),
-        ("README.md", 1, "README.md"),
+        pytest.param("bundle.json", 1, "bundle.json", marks=pytest.mark.slow),
+        pytest.param("README.md", 1, "README.md", marks=pytest.mark.slow),
         ("scores.json", 1, "scores.json"),
         ("report.html", 1, "report.html"),
     ],
