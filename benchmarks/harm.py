@@ -111,27 +111,29 @@ def measure(args: argparse.Namespace, encoder: str, pair: tuple[tuple[str, ...],
 
 
 def measure_seed(request: Adapt, prepared: Prepared, number: int, cut: str, seed: int) -> dict[str, float]:
-    """One draw of a cell. A number of utterances is drawn anew in each fold, the other cuts once."""
+    """One draw of a cell. A number of utterances is drawn anew in each fold, and the sign is of the first; the other
+    cuts are drawn once.
+    """
     speech = prepared.speech
     rng = np.random.default_rng(seed)
     if not cut.isdecimal():
         speech = speech.of(cut_rows(speech, cut, LABELS[number % len(LABELS)], rng))
     runner = Runner(speech, request.split, Cache(None))
     cases = decide(request, prepared.drafts, prepared.encoder, runner).cases
-    signs, answers = [], []
+    signs: list[HarmSign] = []
+    answers = []
     for fold in runner.folds(seed, "none"):
         if cut.isdecimal():
             drawn = sorted(rng.choice(fold.target, min(int(cut), len(fold.target)), replace=False).tolist())
             fold = replace(fold, target=tuple(drawn))
-            signs.append(sign_of(speech, fold, runner, cases[-1]))
+            signs = signs or [sign_of(speech, fold, runner, cases[-1])]  # ten fits: of the first fold alone
         answers.append((fold, [runner.fit(case, seed, fold).probabilities for case in cases]))
-    if not signs:
-        signs.append(known_sign(measure_harm(runner, cases[-1], True)))
+    sign = signs[0] if signs else known_sign(measure_harm(runner, cases[-1], True))
     before, after = (100 * ua(speech, [(fold, p[index]) for fold, p in answers]) for index in (0, -1))
     return {
         "before": before,
         "after": after,
-        "agreement": float(np.mean([sign.agreement for sign in signs])),
+        "agreement": sign.agreement,
         "utterances": float(min(len(fold.target) for fold, _ in answers)),
         "guarded": float(speech.corpora[-1][0] in cases[-1].by_corpus),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -51,7 +52,8 @@ def is_accelerator(device: torch.device) -> bool:
 
 def device_of(module: nn.Module) -> torch.device:
     """Where a module's weights are; the CPU for one without any."""
-    return next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def move(encoder: nn.Module, device: torch.device) -> None:
