@@ -181,6 +181,11 @@ def test_processes_take_this_ones_engine(monkeypatch):
     assert os.environ["EMOBRIDGE_ENGINE"] == "torch"
     monkeypatch.setattr("emobridge.encoders._engines.fastest_engine", lambda: "onnx")
     monkeypatch.delenv("EMOBRIDGE_ENGINE")
-    with fixed_engine():
-        assert os.environ["EMOBRIDGE_ENGINE"] == "onnx"
+    with fixed_engine() as engine:
+        assert os.environ["EMOBRIDGE_ENGINE"] == engine == "onnx"
+    with fixed_engine("torch") as engine:
+        assert os.environ["EMOBRIDGE_ENGINE"] == engine == "torch"
     assert "EMOBRIDGE_ENGINE" not in os.environ
+    monkeypatch.setenv("EMOBRIDGE_ENGINE", "onnx")
+    with fixed_engine("torch") as engine:
+        assert os.environ["EMOBRIDGE_ENGINE"] == engine == "onnx", "the user's choice wins"
