@@ -86,7 +86,7 @@ class DrawnCall:
     name: str
     seconds: float
     source: str  # the address of its sound; "" where there is none
-    is_beside: bool  # whether the sound is a file beside the page
+    is_linked: bool  # whether the sound is a file beside the page
     synthetic: bool
     channels: tuple[DrawnChannel, ...]
 
