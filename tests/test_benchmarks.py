@@ -559,14 +559,7 @@ def test_pages_name_the_engine_of_their_encoders(benchmarks, tmp_path, monkeypat
         assert page.read_text() == f"# A page\n\n1.0\n\nEncoders of the last run: `EMOBRIDGE_ENGINE={engine}`.\n"
 
 
-WITHOUT_ENCODERS = {
-    "activity",
-    "aligner",
-    "group_gaps",
-    "intervals",
-    "onnx_export",
-    "published",
-}  # or with both engines
+SIMULATED = {"group_gaps", "intervals"}
 
 
 def test_each_page_of_encoders_is_written_with_its_engine():
