@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 # The command line with shards of four clips and a checkpoint after every epoch, so that there is much to interrupt.
 OFTEN = """
 import functools
