@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from published import write_page
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
@@ -81,7 +82,7 @@ def main() -> None:
     before, _, old = page.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = old.partition("<!-- end -->")[2]
     text = "\n".join(tables(scores, args.seeds))
-    page.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(page, f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}")
     print(page)
 
 
