@@ -28,8 +28,8 @@ MOST = 3.0
 SAMPLED = 12  # one file of the tests in so many
 ROOT = Path(__file__).resolve().parents[1]
 LOOP = "sum(i * i for i in range(60_000_000))"  # some seconds
-# Ends with its parent, whatever ends that.
-SPIN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(1_000_000))"
+# Says that it has begun, and ends with its parent, whatever ends that.
+SPIN = "import os\nparent = os.getppid()\nprint(flush=True)\nwhile os.getppid() == parent:\n    sum(range(1_000_000))"
 
 
 def measure(resources: Resources) -> list[Row]:
@@ -68,13 +68,16 @@ def busy(count: int) -> Iterator[None]:
     """`count` processes that compute for as long as the block runs."""
     code = f"import subprocess, sys\nspin = {SPIN!r}\n"
     code += f"for p in [subprocess.Popen([sys.executable, '-c', spin]) for _ in range({count})]: p.wait()"
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE)
+    assert process.stdout is not None
     try:
-        time.sleep(1)  # all have started
+        for _ in range(count):  # until all have begun
+            process.stdout.readline()
         yield
     finally:
         process.kill()  # the others see that it is gone
         process.wait()
+        process.stdout.close()
 
 
 def _demo() -> float:

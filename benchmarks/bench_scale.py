@@ -1,11 +1,11 @@
 """A Ray cluster of two processes beside `--jobs 2`, and what 10,000 hours cost on a cluster, from measured parts.
 
     python benchmarks/run.py --only scale                       # the cluster beside --jobs 2, on an idle machine
-    python benchmarks/bench_scale.py [WEIGHTS] [--parts FILE.json]      # the table of docs/scale.md
+    python benchmarks/bench_scale.py [WEIGHTS] [--page docs/scale.md]   # the table; --page puts it at the page's end
 
 Both are of Whisper base. The cluster is one of `ray.cluster_utils` on this machine, started before the clock. It takes
 turns with `--jobs 2`, on a quarter of the clips and on all: what does not grow with the clips is the start, paid once a
-command; the rest is the cost of a clip. All parts of the table are measured in one run; --parts keeps them.
+command; the rest is the cost of a clip. All parts of the table are measured in one run.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -178,21 +176,35 @@ def _clips(folder: Path, count: int) -> list[Utterance]:
     return rows
 
 
+def measured(parts: dict[str, float]) -> str:
+    """The machine, the parts and the table, as the page has them."""
+    engines = [engine for engine in ENGINES if f"compute_{engine}_clip" in parts]
+    compute = ", ".join(f"{engine} {1000 * parts[f'compute_{engine}_clip']:.3g} ms" for engine in engines)
+    opening = ", ".join(f"{engine} {parts[f'open_{engine}']:.2g} s" for engine in engines)
+    lines = [
+        f"Measured: compute a clip, {compute}; opening the encoder, {opening}; dispatch "
+        f"{1000 * parts['dispatch_unit']:.2g} ms a unit; start {parts['start']:.2g} s; planning "
+        f"{1000 * parts['plan_clip']:.2g} ms a clip; reading one layer {1000 * parts['read_clip']:.2g} ms a clip; "
+        f"{parts['bytes_clip']:,.0f} bytes a clip. Devices are CPUs of one thread. {machine()}.",
+        "",
+        cost_table(parts),
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure, and print the parts and the table."""
     shared = Path(os.environ.get("EMOBRIDGE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    weights = shared / "weights" / "whisper-base"
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "weights", nargs="?", default=shared / "weights" / "whisper-base", help="folder of Whisper base"
-    )
-    parser.add_argument("--parts", type=Path, help="file for the measured parts")
+    parser.add_argument("weights", nargs="?", default=weights, help="folder of Whisper base")
+    parser.add_argument("--page", type=Path, help="a page whose text behind the line <!-- measured --> is replaced")
     options = parser.parse_args()
-    parts = measure_parts(str(options.weights))
-    if options.parts:
-        options.parts.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
-    print(machine())
-    print("\n".join(f"{name:<20} {value:.6g}" for name, value in parts.items()), file=sys.stderr)
-    print(cost_table(parts))
+    text = measured(measure_parts(str(options.weights)))
+    print(text)
+    if options.page:
+        before, mark, _ = options.page.read_text(encoding="utf-8").partition("<!-- measured -->\n")
+        options.page.write_text(f"{before}{mark}\n{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

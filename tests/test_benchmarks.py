@@ -371,6 +371,20 @@ def test_a_loop_by_hand_has_the_features_of_the_store(benchmarks, tmp_path):
     assert encoders.distance(np.concatenate([values, -values]), np.concatenate([expected, expected])) > 1.9
 
 
+def test_the_hours_of_a_cluster_by_hand(benchmarks, monkeypatch):
+    """12 million clips in 187,500 units: computing is what takes long on few devices, handing out on many."""
+    scale = benchmarks("bench_scale")
+    monkeypatch.setattr(scale, "ENGINES", ("torch", "onnx"))
+    parts = {"plan_clip": 3e-4, "read_clip": 6e-4, "bytes_clip": 1000.0, "dispatch_unit": 0.0192, "start": 180.0}
+    parts |= {"compute_torch_clip": 0.03, "open_torch": 0.0, "compute_onnx_clip": 0.015, "open_onnx": 180.0}
+    names, _, *rows = scale.cost_table(parts).splitlines()
+    assert names.startswith("| devices | plan, on one | features on all, torch | features on all, onnx | handing out")
+    store = "12 GB in 187,500 shards |"
+    assert rows[0] == f"| 1 | 1.00 h | 100.05 h | 50.10 h | 1.00 h | 2.00 h | {store}"
+    assert rows[-1] == f"| 256 | 1.00 h | 1.05 h | 1.10 h | 1.00 h | 2.00 h | {store}"
+    assert "torch 30 ms, onnx 15 ms" in scale.measured(parts)
+
+
 def test_busy_processes_end_with_the_block(benchmarks):
     import time
 
