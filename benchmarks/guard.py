@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from published import write_page
 
 from emobridge.cache import Cache
 from emobridge.corpora import scan
@@ -97,7 +98,7 @@ def main() -> None:
             if encoder == CHOSEN_ON[0]:
                 trials += trials_of(options, encoder, sources, target, ADAPTED)
     before, mark, _ = options.page.read_text(encoding="utf-8").partition("<!-- measured -->\n")
-    options.page.write_text(f"{before}{mark}\n{tables(trials)}", encoding="utf-8")
+    write_page(options.page, f"{before}{mark}\n{tables(trials)}")
     print(options.page)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from page_tables import Table
+from published import write_page
 
 from emobridge.cache import Cache
 from emobridge.corpora import scan
@@ -84,7 +85,7 @@ def main() -> None:
     before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     _, _, after = page.partition("<!-- end -->")
     parts = [part for encoder in ENCODERS for part in page_of(args.work, encoder)]
-    args.out.write_text(f"{before}<!-- measured -->\n{''.join(parts)}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{''.join(parts)}\n<!-- end -->{after}")
     print(args.out)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -71,7 +72,8 @@ def resolve_detector(detector: str) -> str:
         raise unknown("detector", detector, DETECTORS)
     if detector == "energy":
         return detector
-    installed = importlib.util.find_spec("silero_vad") is not None
+    # Asked once for each recording, and the search goes through all folders of packages.
+    installed = sys.modules.get("silero_vad") is not None or importlib.util.find_spec("silero_vad") is not None
     if detector == "silero" and not installed:
         raise UserError("detector 'silero' needs the package silero-vad: pip install 'emobridge[vad]', or 'energy'")
     return "silero" if installed else "energy"

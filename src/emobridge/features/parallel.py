@@ -12,8 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from emobridge.errors import UserError
 from emobridge.parts import end_at_once
 
@@ -114,6 +112,8 @@ def run_parallel(
 
 
 def _begin(start: Callable[..., None], arguments: Sequence[Any]) -> None:
+    import torch
+
     for number in (signal.SIGINT, signal.SIGTERM):  # they end it without a word
         signal.signal(number, end_at_once)
     threading.Thread(target=_end_with_parent, daemon=True).start()
