@@ -144,6 +144,19 @@ def test_coral_is_that_of_the_paper(shrinkage, counts):
     np.testing.assert_allclose(got, expected.real, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [2, 30, 200])
+@pytest.mark.parametrize("exponent", [-0.5, 0.5])
+def test_single_precision_is_enough_for_the_roots(count, exponent):
+    """Features whose variances fall a thousandfold, as an encoder's do, in fewer rows than features and in more."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.standard_normal((count, 40)) * np.geomspace(30, 1, 40)).float()
+    ((root, width),) = covariance_roots(x, exponent, 1)
+    values, vectors = np.linalg.eigh(covariance(x.double().numpy(), COVARIANCE_SHRINKAGE))
+    expected = (vectors * values**exponent) @ vectors.T
+    assert width == 40 and root.dtype == torch.float32
+    np.testing.assert_allclose(root, expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_a_recoloured_source_has_the_targets_covariance():
     source, target = skewed(0), skewed(1)
     recolour = coral(torch.from_numpy(source), torch.from_numpy(target), 0.0).double().numpy()

@@ -9,7 +9,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from emobridge.errors import UserError
 from emobridge.heads.base import principal_components
-from emobridge.heads.discriminant import Discriminant
+from emobridge.heads.discriminant import Discriminant, scatter
 from emobridge.methods.base import as_probabilities
 
 C = 3
@@ -95,6 +95,13 @@ def test_many_at_once_are_each_alone():
             torch.testing.assert_close(together.weight[layer, probe], alone.weight, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(together.bias[layer, probe], alone.bias, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(together.of(z)[1, 2], alone.of(z[1, 2]))
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (1, 1), (2, 1, 3), (2, 2, 7, 3)])
+def test_a_scatter_is_the_sum_of_weighted_products(shape):
+    generator = torch.Generator().manual_seed(0)
+    z, weight = torch.randn(shape, generator=generator), torch.rand(*shape[:-1], 1, generator=generator)
+    torch.testing.assert_close(scatter(z, weight), torch.einsum("...ni,...nj,...n->...ij", z, z, weight[..., 0]))
 
 
 def test_constant_features_do_not_matter():

@@ -109,15 +109,15 @@ def normalise_features(
     Prosody stands in each of V layers: it is divided by the root of V, so that it counts once however many there are.
     """
     floor = least_deviation(domain.deviation, domain.prosody)
-    standardised = torch.empty_like(x, memory_format=torch.contiguous_format)
-    unnamed = torch.ones(len(x), dtype=torch.bool)
-    for rows in _rows_by_name(speakers or () if domain.by_speaker else ()).values():
+    by_name = _rows_by_name(speakers or () if domain.by_speaker else ())
+    if sum(map(len, by_name.values())) < len(x):
+        standardised = (x - domain.mean).div_(torch.maximum(domain.deviation, floor))
+    else:  # no row goes by the domain
+        standardised = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for rows in by_name.values():
         own = x[rows]  # a speaker at a time: moments of each row would take as much memory as x, twice
         middle, deviation = _speaker_moments(own, domain, SHRINKAGE)
         standardised[rows] = (own - middle) / torch.maximum(deviation, floor)
-        unnamed[rows] = False
-    if unnamed.any():
-        standardised[unnamed] = (x[unnamed] - domain.mean) / torch.maximum(domain.deviation, floor)
     if domain.prosody and x.ndim == 3:
         standardised[..., -domain.prosody :] /= x.shape[1] ** 0.5
     if domain.offsets is not None:
@@ -211,9 +211,10 @@ def _power(x: Tensor, exponent: float, shrinkage: float) -> Tensor:
     if shrinkage < COVARIANCE_SHRINKAGE:  # single precision needs a floor under the eigenvalues
         x = x.double()
     x = (x - x.mean(0)).div_((len(x) - 1) ** 0.5)
-    scale = (shrinkage * x.square().sum() / x.shape[1]).clamp(min=1e-12)
     side = x.numpy() if len(x) < x.shape[1] else x.numpy().T  # NumPy knows that a product is symmetric: half the time
-    values, vectors = torch.linalg.eigh(torch.from_numpy(side @ side.T))
+    products = torch.from_numpy(side @ side.T)
+    scale = (shrinkage * products.trace() / x.shape[1]).clamp(min=1e-12)
+    values, vectors = torch.linalg.eigh(products)
     if len(x) < x.shape[1]:
         values = values.clamp(min=1e-12 * float(values[-1]))
         vectors = x.T @ (vectors / values.sqrt())

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from emobridge.features.normalisation import Domain
-from emobridge.heads.base import LinearMap, principal_components
+from emobridge.heads.base import ROWS_AT_ONCE, LinearMap, principal_components
 from emobridge.types import short_repr
 
 MOST_POINTS = 2000  # of a corpus; in half precision 2 x 3072 x 2000 bytes = 12 MB of whisper-base
@@ -95,7 +95,8 @@ def points_of(x: Tensor, count: int) -> Tensor:
         return x.mean(0, keepdim=True)
     x = x.double()
     components = principal_components(x, count - 1)
-    z = components.of(x)  # its columns are orthogonal: those of S in the directions of its eigenvectors
-    deviation = z.square().mean(0).sqrt()
+    # The columns of z = components.of(x) are orthogonal: those of S in the directions of its eigenvectors.
+    squares = [components.of(part).square().sum(0) for part in x.split(ROWS_AT_ONCE)]
+    deviation = (torch.stack(squares).sum(0) / len(x)).sqrt()
     cosines = dct(np.eye(count), norm="ortho")[:, 1 : len(deviation) + 1] * count**0.5
     return (components.mean + (torch.from_numpy(cosines) * deviation) @ components.axes.T).float()

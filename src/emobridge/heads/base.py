@@ -22,7 +22,7 @@ from emobridge.errors import UserError
 from emobridge.options import check_least
 from emobridge.registry import plugin_name
 
-ROWS_AT_ONCE = 20_000  # of which a copy is made at a time, where there are more
+ROWS_AT_ONCE = 4_000  # of which a copy is made at a time, where there are more
 
 
 class Head(nn.Module):
