@@ -8,7 +8,7 @@ from emobridge.data import machine
 
 
 def test_two_works_take_turns_and_the_least_times_count_without_the_first(monkeypatch):
-    clock, order = [0.0], []
+    clock, order = [0], []
 
     def work(name, seconds):
         taken = iter(seconds)
@@ -20,6 +20,6 @@ def test_two_works_take_turns_and_the_least_times_count_without_the_first(monkey
         return run
 
     monkeypatch.setattr(machine.time, "process_time", lambda: clock[0])
-    slow, quick = work("slow", chain([0.1, 9.0, 3.0], repeat(4.0))), work("quick", chain([50.0], repeat(2.0)))
+    slow, quick = work("slow", chain([1, 9, 3], repeat(4))), work("quick", chain([50], repeat(2)))
     assert machine.ratio_of_times(slow, quick) == 1.5
     assert order == ["slow", "quick"] * (1 + machine.REPEATS)
