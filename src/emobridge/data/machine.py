@@ -15,7 +15,7 @@ from typing import Any
 from emobridge.data.threads import one_thread
 from emobridge.files import cache_folder, is_readable, whole_file
 
-REPEATS = 5
+REPEATS = 7
 
 
 def processor_name() -> str:
@@ -37,16 +37,19 @@ def has_bf16() -> bool:
     return any(getattr(torch.cpu, check)() for check in checks if hasattr(torch.cpu, check))
 
 
-def seconds_of(work: Callable[[], Any]) -> float:
-    """The least time of a few runs on one thread, in seconds, after one that is not measured."""
-    times = []
+def ratio_of_times(work: Callable[[], Any], other: Callable[[], Any]) -> float:
+    """CPU time of some work over that of other work on one thread: the least of a few runs of each.
+
+    They take turns, and the clock is not asked: whatever else the machine does would choose with it.
+    """
+    times: dict[Callable[[], Any], list[float]] = {work: [], other: []}
     with one_thread():
-        work()
-        for _ in range(REPEATS):
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-    return min(times)
+        for _ in range(1 + REPEATS):
+            for run, taken in times.items():
+                start = time.process_time()
+                run()
+                taken.append(time.process_time() - start)
+    return min(times[work][1:]) / min(times[other][1:])  # the first run also makes things ready
 
 
 def remember(topic: str, versions: dict[str, str], measure: Callable[[], str], choices: tuple[str, ...]) -> str:
@@ -108,4 +111,4 @@ def _measure_training() -> str:
         with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             block(speech).float().square().mean().backward()
 
-    return "bf16" if seconds_of(lambda: step(True)) < 0.9 * seconds_of(lambda: step(False)) else "fp32"
+    return "bf16" if ratio_of_times(lambda: step(True), lambda: step(False)) < 0.9 else "fp32"
