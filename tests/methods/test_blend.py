@@ -94,3 +94,13 @@ def test_it_needs_a_head_of_a_closed_form_and_a_share_in_0_to_1():
     assert Blend.needs_closed_form and Blend.closed_form and Blend.needs == ClassWise.needs
     with pytest.raises(ValueError, match="share"):
         Blend(share=1.5)
+
+
+def test_beside_labels_of_the_target_the_share_is_fixed(clusters):
+    source, label, target, truth = clusters(0)
+    inputs = Frozen(torch.cat([source, target]))
+    rows = torch.arange(len(source), len(inputs.x))
+    labelled = Labelled(rows[:2], torch.as_tensor(truth)[:2])
+    problem = Task(inputs, 2, Labelled(torch.arange(len(source)), label), labelled, rows[2:])
+    log = fit(problem, Blend(), Discriminant(20, 2), Plan(epochs=6), seed=0)
+    assert [point.value for point in log if point.term == "share of the self-trained model"] == [0.6]
