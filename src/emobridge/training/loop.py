@@ -279,6 +279,7 @@ def _optimiser(states: Sequence[State], plan: Plan) -> torch.optim.Optimizer:
 
 def _epoch(states: Sequence[State], steps: Steps, plan: Plan, epoch: int) -> None:
     """One pass of each fit over its examples; its log has the mean of each loss term."""
+    states[0].optimiser.zero_grad()  # it has weights of fits that are not among these too
     totals: list[dict[str, list[float]]] = [{} for _ in states]
     number = {state: index for index, state in enumerate(states)}
     try:

@@ -81,13 +81,13 @@ class Stack:
 
     def _backward(self, step: StackedStep, batches: Sequence[Tensor | None]) -> dict[str, list[float]]:
         """Set the gradients of the fits that have a batch; the terms of all, a value a fit."""
-        self.module.zero_grad()
         terms = self.states[0].method.loss(step)
         sum(terms.values(), torch.zeros(())).sum().backward()
         for whole, weights in self.tied:
             grads = whole.grad.select(2, 0).unbind()
             for weight, grad, batch in zip(weights, grads, batches):
                 weight.grad = None if batch is None else grad
+            whole.grad = None  # the next step begins anew
         return {term: values.detach()[:, 0].tolist() for term, values in terms.items()}
 
     def _tie(self, states: Sequence[State]) -> None:
