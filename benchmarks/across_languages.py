@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from page_tables import Table, read
+from published import write_page
 
 from emobridge.cli.main import main as emobridge
 from emobridge.corpora import scan
@@ -296,7 +297,7 @@ def rewrite(page: Path, measured: Sequence[Measured]) -> None:
     for table in (summary(measured), *(part.table() for part in measured)) if measured else ():
         tables[table.title] = table.over(tables.get(table.title), position)
     text = "\n".join(str(table) for table in sorted(tables.values(), key=lambda table: table_position(table.title)))
-    page.write_text(f"{before}<!-- measured -->\n{text}\n\n<!-- end -->{after}", encoding="utf-8")
+    write_page(page, f"{before}<!-- measured -->\n{text}\n\n<!-- end -->{after}")
 
 
 def table_position(title: str) -> tuple[int, int, str]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from published import write_page
 
 from emobridge.cache import Cache
 from emobridge.corpora import scan
@@ -125,7 +126,7 @@ def main() -> None:
     earlier = {part.partition(",")[0]: f"\n### {part.rstrip()}" for part in old.split("\n### ")[1:]}
     measured = {study.title: "\n".join(tables(args, name)) for name, study in STUDIES.items()}
     text = "\n".join(measured[title] or earlier.get(title, f"\n{title}: not run.") for title in measured)
-    args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}")
     print(args.out)
 
 

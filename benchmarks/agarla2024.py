@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from published import write_page
+
 from emobridge.literature.published import numbers_of
 
 NAMES = {"emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
@@ -36,7 +38,7 @@ def main() -> None:
         subprocess.run(command(args), check=True)
     before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     _, _, after = page.partition("<!-- end -->")
-    args.out.write_text(f"{before}<!-- measured -->\n{table(args.work)}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{table(args.work)}\n<!-- end -->{after}")
     print(args.out)
 
 

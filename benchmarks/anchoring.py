@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from published import write_page
 from scipy.stats import t as student
 
 from emobridge.cache import Cache
@@ -161,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 missing = [unit for unit in units if not result_path(args, pair, *unit, fold).exists()]
                 if missing:
                     run(args, pair, missing, fold)
-    write_page(args)
+    write_finished(args)
     print(args.out)
 
 
@@ -338,13 +339,13 @@ def mean_difference(
     return value, value - margin, value + margin
 
 
-def write_page(args: argparse.Namespace) -> None:
+def write_finished(args: argparse.Namespace) -> None:
     """Put what is finished between the marks of the page."""
     results = read_results(args)
     before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->\n")
     after = page.partition("<!-- end -->")[2]
     text = "\n".join(page_lines(results, args))
-    args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}")
 
 
 def page_lines(results: Results, args: argparse.Namespace) -> Iterator[str]:

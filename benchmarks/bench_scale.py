@@ -1,136 +1,165 @@
 """A Ray cluster of two processes beside `--jobs 2`, and what 10,000 hours cost on a cluster, from measured parts.
 
-    python benchmarks/bench_scale.py [--clips N] [--encoder NAME_OR_FOLDER] [--parts FILE.json]
+    python benchmarks/run.py --only scale                       # the cluster beside --jobs 2, on an idle machine
+    python benchmarks/bench_scale.py [WEIGHTS] [--parts FILE.json]      # the table of docs/scale.md
 
-prints the table of docs/scale.md. All parts are measured in this run; --parts keeps them. The cluster is one of
-`ray.cluster_utils` on this machine, started before the clock. Both run twice, on a quarter of the clips and on all:
-what does not grow with the clips is the start, paid once a command; the rest is the cost of a clip.
+Both are of Whisper base. The cluster is one of `ray.cluster_utils` on this machine, started before the clock. It takes
+turns with `--jobs 2`, on a quarter of the clips and on all: what does not grow with the clips is the start, paid once a
+command; the rest is the cost of a clip. All parts of the table are measured in one run; --parts keeps them.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
+import os
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from measuring import Resources, Row
+from measuring import Resources, Row, machine
 
+from emobridge.data.machine import has_bf16
 from emobridge.features.store import SHARD, bytes_per_clip
 from emobridge.features.work import EncoderSource, StoreSettings, compute_unit, compute_units, plan_units
 from emobridge.scale import encoding
 from emobridge.types import SAMPLE_RATE, Utterance
 
-NEEDS = ()
-CNN = EncoderSource("emotion-cnn")  # small, its weights are random
+NEEDS = ("weights", "ray", "onnxruntime")
+BY_NAME = True
 FEW, MANY = 20, 1020  # units of no work
 CLIPS = 2000
 SECONDS = 3.0  # of a clip
 HOURS = 10_000
 DEVICES = (1, 16, 64, 256)
+ENGINES = ("torch", "onnx", *(("openvino",) if has_bf16() else ()))
 MEMORY = 100 << 20  # bytes of each machine's object store
 
 
 def measure(resources: Resources) -> list[Row]:
-    """The ratio on 2,000 clips, and the parts of the table."""
-    parts = measure_parts(CLIPS, CNN, CNN)
-    ratio = parts["ray"] / parts["jobs"]
+    """The ratio on 2,000 clips, its start and the rest."""
+    assert resources.weights is not None
+    source, clocks = EncoderSource(str(resources.weights)), dict[tuple[str, int], list[float]]()
+    with tempfile.TemporaryDirectory() as name, cluster() as address:
+        clips = _clips(Path(name) / "audio", CLIPS)
+        for number in range(resources.repeats):
+            for size in (CLIPS // 4, CLIPS):
+                for kind, where in (("jobs", ""), ("ray", address)):
+                    store = Path(name) / f"{kind}-{size}-{number}"
+                    clocks.setdefault((kind, size), []).append(_extraction(store, source, clips[:size], where))
+    whole, each = {}, {}
+    for kind in ("jobs", "ray"):
+        few, many = (statistics.median(clocks[kind, size]) for size in (CLIPS // 4, CLIPS))
+        whole[kind], each[kind] = many, (many - few) / (CLIPS - CLIPS // 4)
+    job = f"features of {CLIPS} clips by Whisper base on two Ray machines / by --jobs 2, clock"
     return [
-        Row(f"features of {CLIPS} clips on two Ray machines / by --jobs 2, clock", ratio, "", most=1.10),
-        Row(
-            "... the same for each further clip, without the start",
-            parts["ray_clip"] / parts["jobs_clip"],
-            "",
-            most=1.10,
-        ),
-        Row("... start of Ray's processes, once a command", parts["ray_start"], "s"),
+        Row(job, whole["ray"] / whole["jobs"], "", most=1.10),
+        Row("... the same for each further clip, without the start", each["ray"] / each["jobs"], "", most=1.10),
+        Row("... start on Ray, once a command", whole["ray"] - CLIPS * each["ray"], "s"),
+        Row("... start by --jobs 2", whole["jobs"] - CLIPS * each["jobs"], "s"),
     ]
 
 
-def measure_parts(count: int, source: EncoderSource, costed: EncoderSource) -> dict[str, float]:
-    """Seconds of each part: a clip of `SECONDS` where its name ends in _clip, a unit in _unit, else of the whole.
-
-    source: the encoder of the comparison of Ray with processes. costed: that of the table.
-    """
+@contextlib.contextmanager
+def cluster() -> Iterator[str]:
+    """The address of two machines of one CPU each."""
     from ray.cluster_utils import Cluster
 
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY}
+    machines = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            machines.add_node(num_cpus=1, object_store_memory=MEMORY)
+        yield str(machines.address)
+    finally:
+        machines.shutdown()
+
+
+def _extraction(store: Path, source: EncoderSource, clips: list[Utterance], address: str) -> float:
+    """Seconds on the clock, in two processes here or on a cluster."""
+    units = plan_units(StoreSettings(str(store), source), clips)
+    began = time.perf_counter()
+    if address:
+        compute_units(units, workers=encoding(address, store))
+    else:
+        compute_units(units, jobs=2)
+    return time.perf_counter() - began
+
+
+def measure_parts(weights: str) -> dict[str, float]:
+    """Seconds of each part: a clip of `SECONDS` where its name ends in _clip, a unit in _unit, else of the whole."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clips = _clips(folder / "audio", count)
-        head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
-            clocks = {}
-            for size in (count // 4, count):
-                for kind in ("jobs", "ray"):
-                    store = folder / f"{kind}-{size}"
-                    units = plan_units(StoreSettings(str(store), source), clips[:size])
-                    began = time.perf_counter()
-                    if kind == "jobs":
-                        compute_units(units, jobs=2)
-                    else:
-                        compute_units(units, workers=encoding(cluster.address, store))
-                    clocks[kind, size] = time.perf_counter() - began
-            dispatch = []
-            for size in FEW, MANY:  # of work that takes no time
-                began = time.perf_counter()
-                encoding(cluster.address).run(str, range(size), start=str, arguments=())
-                dispatch.append(time.perf_counter() - began)
-        finally:
-            cluster.shutdown()
-        parts = {"clips": float(count), "seconds": SECONDS, "ray_unit": (dispatch[1] - dispatch[0]) / (MANY - FEW)}
-        for kind in ("jobs", "ray"):
-            parts[kind] = clocks[kind, count]
-            parts[f"{kind}_clip"] = (clocks[kind, count] - clocks[kind, count // 4]) / (count - count // 4)
-            parts[f"{kind}_start"] = clocks[kind, count] - count * parts[f"{kind}_clip"]
-        return parts | _single_parts(folder, clips, costed)
+        clips = _clips(folder / "audio", 3 * SHARD)
+        parts = {}
+        for engine in ENGINES:
+            source = EncoderSource(weights, (("engine", engine),))
+            parts |= _single_parts(StoreSettings(str(folder / engine), source), clips, engine)
+        return parts | _ray_parts()
 
 
-def _single_parts(folder: Path, clips: list[Utterance], source: EncoderSource) -> dict[str, float]:
-    """CPU seconds of this process for planning, computing and reading, a clip."""
-    settings = StoreSettings(str(folder / "alone"), source)
-    began = time.process_time()
+def _ray_parts() -> dict[str, float]:
+    """Seconds in which the command hands out a unit of no work, and its start: the processes import what they need."""
+    seconds = []
+    with cluster() as address:
+        for size in FEW, MANY:
+            began = time.perf_counter()
+            encoding(address).run(str, range(size), start=str, arguments=())
+            seconds.append(time.perf_counter() - began)
+    dispatch = (seconds[1] - seconds[0]) / (MANY - FEW)
+    return {"dispatch_unit": dispatch, "start": max(0.0, seconds[0] - FEW * dispatch)}
+
+
+def _single_parts(settings: StoreSettings, clips: list[Utterance], engine: str) -> dict[str, float]:
+    """CPU seconds of this process for planning, opening, computing and reading."""
+    times = [time.process_time()]
     units = plan_units(settings, clips)
-    planned = time.process_time()
+    times.append(time.process_time())
     compute_unit(units[0])  # opens the encoder
-    opened = time.process_time()
-    some = units[1:3]
-    for unit in some:
+    times.append(time.process_time())
+    for unit in units[1:]:
         compute_unit(unit)
-    computed = time.process_time()
+    times.append(time.process_time())
     store = settings.open()
-    rows = [row for unit in some for row in unit.utterances]
-    reading = time.process_time()
-    store.extract(rows, layer="0")
-    read = time.process_time()
+    times.append(time.process_time())
+    store.extract(clips, layer="0")
+    times.append(time.process_time())
+    planned, opened, computed, _, read = (later - earlier for earlier, later in itertools.pairwise(times))
+    compute = computed / (len(clips) - len(units[0].utterances))
     return {
-        "plan_clip": (planned - began) / len(clips),
-        "compute_clip": (computed - opened) / len(rows),
-        "open": max(0.0, opened - planned - (computed - opened) / len(some)),
-        "read_clip": (read - reading) / len(rows),
+        f"compute_{engine}_clip": compute,
+        f"open_{engine}": max(0.0, opened - compute * len(units[0].utterances)),
+        "plan_clip": planned / len(clips),
+        "read_clip": read / len(clips),
         "bytes_clip": float(bytes_per_clip(store.encoder)),
     }
 
 
 def cost_table(parts: dict[str, float]) -> str:
-    """What HOURS of speech in clips of SECONDS cost, by the number of devices.
+    """What HOURS of speech in clips of SECONDS cost, by the number of devices and by engine.
 
-    Features take start + max(clips * compute / devices, units * dispatch): one process hands the units out.
+    Features take start + open + max(clips * compute / devices, units * dispatch): one process hands the units out.
     """
-    clips = HOURS * 3600 / parts["seconds"]
+    clips = HOURS * 3600 / SECONDS
     units = clips / SHARD
-    dispatch = units * parts["ray_unit"]
-    lines = ["| devices | plan, on one | features, on all | handing out, meanwhile | read one layer, on one | store |"]
-    lines += ["|---" * 6 + "|"]
+    dispatch = units * parts["dispatch_unit"]
+    engines = [engine for engine in ENGINES if f"compute_{engine}_clip" in parts]
+    names = ["devices", "plan, on one", *(f"features on all, {engine}" for engine in engines)]
+    names += ["handing out, meanwhile", "read one layer, on one", "store"]
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
     for devices in DEVICES:
-        features = parts["open"] + parts["ray_start"] + max(clips * parts["compute_clip"] / devices, dispatch)
-        cells = [clips * parts["plan_clip"], features, dispatch, clips * parts["read_clip"]]
+        cells = [clips * parts["plan_clip"]]
+        for engine in engines:
+            compute = clips * parts[f"compute_{engine}_clip"] / devices
+            cells.append(parts["start"] + parts[f"open_{engine}"] + max(compute, dispatch))
+        cells += [dispatch, clips * parts["read_clip"]]
         disk = f"{clips * parts['bytes_clip'] / 1e9:,.0f} GB in {units:,.0f} shards"
         lines.append("| " + " | ".join((str(devices), *(f"{cell / 3600:,.2f} h" for cell in cells), disk)) + " |")
     return "\n".join(lines)
@@ -151,15 +180,18 @@ def _clips(folder: Path, count: int) -> list[Utterance]:
 
 def main() -> None:
     """Measure, and print the parts and the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    parser.add_argument("--encoder", default="emotion-cnn")
+    shared = Path(os.environ.get("EMOBRIDGE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "weights", nargs="?", default=shared / "weights" / "whisper-base", help="folder of Whisper base"
+    )
     parser.add_argument("--parts", type=Path, help="file for the measured parts")
     options = parser.parse_args()
-    parts = measure_parts(options.clips, CNN, EncoderSource(options.encoder))
+    parts = measure_parts(str(options.weights))
     if options.parts:
         options.parts.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
-    print("\n".join(f"{name:<13} {value:.6g}" for name, value in parts.items()), file=sys.stderr)
+    print(machine())
+    print("\n".join(f"{name:<20} {value:.6g}" for name, value in parts.items()), file=sys.stderr)
     print(cost_table(parts))
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from page_tables import Table, read
+from published import write_page
 
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
@@ -66,7 +67,7 @@ def main() -> None:
             by_title[table.title] = table.over(by_title.get(table.title), position)
     titles = [title_of(encoder, side) for encoder, side in itertools.product(LAYERS, SIDES)]
     text = "\n".join(str(by_title[title]) for title in titles if title in by_title)
-    args.out.write_text(f"{before}<!-- measured -->\n{text}\n\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{text}\n\n<!-- end -->{after}")
     print(args.out)
     errors = [row["after"]["error"] for _, _, row in rows_of(args.work) if row["side"] == "source"]
     sys.exit(max(errors, default=0.0) > HIGHEST)

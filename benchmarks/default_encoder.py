@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from published import write_page
+
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 
@@ -61,7 +63,7 @@ def main() -> None:
         for variant in VARIANTS
     ]
     pairs = " | ".join(f"{NAMES[source]} -> {NAMES[target]}" for source, target in PAIRS)
-    options.page.write_text(PAGE.format(pairs=pairs, rule="---|" * (len(PAIRS) - 1) + "---", rows="\n".join(rows)))
+    write_page(options.page, PAGE.format(pairs=pairs, rule="---|" * (len(PAIRS) - 1) + "---", rows="\n".join(rows)))
     print(options.page)
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from page_tables import Table
+from published import write_page
 
 from emobridge.corpora import scan
 from emobridge.diarization.frame_model import Diarizer, DiarizerSpec, resolve_layer
@@ -81,7 +82,7 @@ def main() -> None:
     before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = page.partition("<!-- end -->")[2]
     text = "\n".join(str(table) for name in ENCODERS if name in results for table in tables(name, results[name]))
-    args.out.write_text(f"{before}<!-- measured -->\n{text}\n\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{text}\n\n<!-- end -->{after}")
     print(args.out)
     rows = [row for rows in results.values() for row in rows if is_bound(row)]
     sys.exit(any(row["boundaries"]["median"] is None or row["boundaries"]["median"] > NEAR for row in rows))

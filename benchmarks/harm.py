@@ -21,19 +21,19 @@ from typing import Any
 
 import numpy as np
 from page_tables import Table
+from published import write_page
 
 from emobridge.cache import Cache
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.speech import Fold, Speech
-from emobridge.scores.harm import HarmSign, reasons_of
+from emobridge.scores.harm import LEAST_ADAPTED, LEAST_AGREEMENT
 from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Adapt
 from emobridge.study.cases import decide
 from emobridge.study.harm import measure_harm
 from emobridge.study.prepare import Prepared, prepare, resolve
 from emobridge.study.run import Runner
-from emobridge.training.case import Case
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
@@ -54,6 +54,7 @@ CUTS = {
     "one": "one emotion a speaker",
 }
 LOSS = 2.0  # points
+THRESHOLDS = np.arange(50, 100) / 100  # of agreement
 
 
 def main() -> None:
@@ -84,7 +85,7 @@ def main() -> None:
     before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     _, _, after = page.partition("<!-- end -->")
     parts = [part for encoder in ENCODERS for part in page_of(args.work, encoder)]
-    args.out.write_text(f"{before}<!-- measured -->\n{''.join(parts)}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{''.join(parts)}\n<!-- end -->{after}")
     print(args.out)
 
 
@@ -111,41 +112,34 @@ def measure(args: argparse.Namespace, encoder: str, pair: tuple[tuple[str, ...],
 
 
 def measure_seed(request: Adapt, prepared: Prepared, number: int, cut: str, seed: int) -> dict[str, float]:
-    """One draw of a cell. A number of utterances is drawn anew in each fold, the other cuts once."""
+    """One draw of a cell. A number of utterances is drawn anew in each fold, and the sign is of the first; the other
+    cuts are drawn once. Where too few are left, their number is the sign, and no halves are compared.
+    """
     speech = prepared.speech
     rng = np.random.default_rng(seed)
     if not cut.isdecimal():
         speech = speech.of(cut_rows(speech, cut, LABELS[number % len(LABELS)], rng))
     runner = Runner(speech, request.split, Cache(None))
     cases = decide(request, prepared.drafts, prepared.encoder, runner).cases
-    signs, answers = [], []
+    answers = []
     for fold in runner.folds(seed, "none"):
         if cut.isdecimal():
             drawn = sorted(rng.choice(fold.target, min(int(cut), len(fold.target)), replace=False).tolist())
             fold = replace(fold, target=tuple(drawn))
-            signs.append(sign_of(speech, fold, runner, cases[-1]))
         answers.append((fold, [runner.fit(case, seed, fold).probabilities for case in cases]))
-    if not signs:
-        signs.append(known_sign(measure_harm(runner, cases[-1], True)))
+    least = min(len(fold.target) for fold, _ in answers)
+    alone = speech if not cut.isdecimal() else speech.of([*np.flatnonzero(~speech.is_target), *answers[0][0].target])
+    halves = runner if alone is speech else Runner(alone, request.split, Cache(None))
+    sign = measure_harm(halves, cases[-1], compare=least >= LEAST_ADAPTED)
+    assert sign is not None  # the default method adapts to unlabelled audio
     before, after = (100 * ua(speech, [(fold, p[index]) for fold, p in answers]) for index in (0, -1))
     return {
         "before": before,
         "after": after,
-        "agreement": float(np.mean([sign.agreement for sign in signs])),
-        "utterances": float(min(len(fold.target) for fold, _ in answers)),
+        "agreement": sign.agreement,
+        "utterances": float(least),
         "guarded": float(speech.corpora[-1][0] in cases[-1].by_corpus),
     }
-
-
-def sign_of(speech: Speech, fold: Fold, runner: Runner, case: Case) -> HarmSign:
-    """The sign of a target that is no more than what a fold adapts to."""
-    alone = speech.of([*np.flatnonzero(~speech.is_target), *fold.target])
-    return known_sign(measure_harm(Runner(alone, runner.split, Cache(None)), case, True))
-
-
-def known_sign(sign: HarmSign | None) -> HarmSign:
-    assert sign is not None  # the default method adapts to unlabelled audio
-    return sign
 
 
 def cut_rows(speech: Speech, cut: str, emotion: str, rng: np.random.Generator) -> list[int]:
@@ -193,7 +187,7 @@ def page_of(work: Path, encoder: str) -> Iterator[str]:
         if rows:
             counts.add(words, *counted(rows))
     counts.add("all", *counted(list(cells.values())))
-    yield f"{counts}\n"
+    yield f"{counts}\n{thresholds(cells)}\n"
     table = Table(
         f"**Every cell** ({encoder}; UA in per cent, agreement in per cent, utterances of the smallest fit):",
         "| target | source -> target | source-only | default | gain | agreement | utterances | by corpus | sign |",
@@ -205,26 +199,47 @@ def page_of(work: Path, encoder: str) -> Iterator[str]:
             f"{values['before']:.1f}",
             f"{values['after']:.1f}",
             f"{gain:+.1f}",
-            f"{100 * values['agreement']:.0f}",
+            "" if np.isnan(values["agreement"]) else f"{100 * values['agreement']:.0f}",
         )
         guarded = "guard" if values["guarded"] else ""
         table.add(CUTS[cut], pair_title(pair), *numbers, f"{values['utterances']:.0f}", guarded, raised)
     yield f"{table}\n"
 
 
-def is_raised(values: dict[str, float]) -> bool:
+def is_raised(values: dict[str, float], least: float = LEAST_AGREEMENT) -> bool:
     """Whether the sign of a cell foretells harm."""
-    sign = HarmSign(utterances=round(values["utterances"]), agreement=values["agreement"])
-    return bool(reasons_of(sign))
+    return values["utterances"] < LEAST_ADAPTED or values["agreement"] < least
 
 
-def counted(rows: Sequence[dict[str, float]]) -> tuple[str, ...]:
+def thresholds(cells: dict[tuple[str, tuple[tuple[str, ...], str]], dict[str, float]]) -> Table:
+    """The agreement below which taking source-only gains most, chosen without a target and tried on it."""
+    table = Table(
+        "**The threshold of agreement that gains most on the other targets, on the target left out:**",
+        "| left out | threshold | losses | foretold | alarms where it gained | mean gain | with the sign | at 75 % |",
+    )
+    for target, name in NAMES.items():
+        other = [values for (_, pair), values in cells.items() if pair[1] != target]
+        own = [values for (_, pair), values in cells.items() if pair[1] == target]
+        chosen = max(THRESHOLDS, key=lambda least: guarded_gain(other, least)) if other else LEAST_AGREEMENT
+        if own:
+            _, mean, _, losses, foretold, false = counted(own, chosen)
+            gains = (f"{guarded_gain(own, least):+.1f}" for least in (chosen, LEAST_AGREEMENT))
+            table.add(name, f"{100 * chosen:.0f} %", losses, foretold, false, mean, *gains)
+    return table
+
+
+def guarded_gain(rows: Sequence[dict[str, float]], least: float) -> float:
+    """Mean points over source-only where it is taken wherever the sign foretells harm."""
+    return float(np.mean([0.0 if is_raised(row, least) else row["after"] - row["before"] for row in rows]))
+
+
+def counted(rows: Sequence[dict[str, float]], least: float = LEAST_AGREEMENT) -> tuple[str, ...]:
     """Pairs, mean and worst gain, losses, those foretold, and alarms where adaptation gained."""
     gains = [row["after"] - row["before"] for row in rows]
     losses = [row for row, gain in zip(rows, gains) if gain < -LOSS]
-    false = [row for row, gain in zip(rows, gains) if gain > 0 and is_raised(row)]
+    false = [row for row, gain in zip(rows, gains) if gain > 0 and is_raised(row, least)]
     mean = f"{np.mean(gains):+.1f}", f"{min(gains):+.1f}"
-    return str(len(rows)), *mean, str(len(losses)), str(sum(map(is_raised, losses))), str(len(false))
+    return str(len(rows)), *mean, str(len(losses)), str(sum(is_raised(row, least) for row in losses)), str(len(false))
 
 
 def pair_title(pair: tuple[tuple[str, ...], str]) -> str:

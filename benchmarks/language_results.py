@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from adapter_results import CORPORA, LABELS, is_repetition
+from published import write_page
 
 from emobridge.bundle import Recognizer
 from emobridge.cache import Cache
@@ -57,7 +58,7 @@ def main() -> None:
     before, _, old = args.out.read_text(encoding="utf-8").partition("<!-- languages -->")
     text = "\n".join(lines)
     after = old.partition("<!-- end of languages -->")[2]
-    args.out.write_text(f"{before}<!-- languages -->\n{text}\n<!-- end of languages -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- languages -->\n{text}\n<!-- end of languages -->{after}")
     print(args.out)
 
 

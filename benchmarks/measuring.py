@@ -141,9 +141,13 @@ def medians(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
 
 
 def child(command: Sequence[str | Path]) -> Used:
-    """Run a command and measure what it took. Errors: RuntimeError with the end of what it printed, where it fails."""
+    """Run a command and measure what it took. Errors: RuntimeError with the end of what it printed, where it fails.
+
+    Python keeps compiled modules, as it does for those of installed packages, whatever the environment says.
+    """
     started = [sys.executable, "-c", LAUNCHER, *map(str, command)]
-    done = subprocess.run(started, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(started, capture_output=True, text=True, check=False, env=environment)
     try:
         code, cpu, wall, peak = json.loads(done.stdout)
     except ValueError:

@@ -18,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from published import write_page
+
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.scores.files import read_scores
@@ -93,7 +95,7 @@ def compare(args: argparse.Namespace) -> None:
     before, _, old = page.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = old.partition("<!-- end -->")[2]
     text = "\n".join([*lines, ""])
-    page.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(page, f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}")
     print(page)
 
 

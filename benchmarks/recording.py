@@ -31,6 +31,7 @@ import numpy as np
 import soundfile
 from measuring import machine
 from numpy.typing import NDArray
+from published import write_page
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
@@ -128,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
         text = "\n".join(lines).rstrip() + "\n"
         print(text)
         if options.page:
-            options.page.write_text(f"# Long recordings\n\n{INTRODUCTION}\n\n{text}", encoding="utf-8")
+            write_page(options.page, f"# Long recordings\n\n{INTRODUCTION}\n\n{text}")
     return int(bool(failures))
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from adapter_results import is_repetition
 from page_tables import Table, read
+from published import write_page
 
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
@@ -135,7 +136,7 @@ def main() -> None:
         by_title.values(), key=lambda table: next(at for at, name in enumerate(names) if name in table.title)
     )
     text = "\n".join([*(str(table) for table in ordered), "", *curves])
-    args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}")
     print(args.out)
 
 

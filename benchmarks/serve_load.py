@@ -141,13 +141,21 @@ def processes_of(parent: int) -> list[int]:
 
 def memory_of(parent: int) -> float:
     """MB of a process and all that descend from it; what several share counts once."""
-    total = 0
-    for process in processes_of(parent):
-        try:
-            total += int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.M)[1])
-        except (OSError, TypeError):
-            continue
-    return total / 1024
+    return sum(map(own_memory, processes_of(parent)))
+
+
+def own_memory(process: int) -> float:
+    """MB of a process, with its part of what it shares (PSS); 0 where it has ended."""
+    return kilobytes(Path(f"/proc/{process}/smaps_rollup"), "Pss") / 1024
+
+
+def kilobytes(file: Path, name: str) -> int:
+    """A number of a file of /proc; 0 where the process has ended."""
+    try:
+        match = re.search(rf"^{name}:\s+(\d+)", file.read_text(), re.M)
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0
 
 
 def worker_of(parent: int) -> int:

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from published import write_page
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
@@ -108,7 +109,7 @@ def main() -> None:
         gain=np.mean([gains for _, gains in streams.values()]),
         worst=min(min(gains) for _, gains in streams.values()),
     )
-    args.out.write_text(page, encoding="utf-8")
+    write_page(args.out, page)
     print(page)
     sys.exit(lost > ALLOWED or any(min(gains) < LOST for _, gains in streams.values()))
 

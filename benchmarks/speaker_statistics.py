@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from measuring import machine
+from published import write_page
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
@@ -68,7 +69,7 @@ def main() -> None:
         changed = np.mean([labels[name] != stored[name] for name in truth])
         rows.append(f"| these | {size} | {ua(labels, truth):.1f} | {100 * changed:.0f} % |")
     page = PAGE.format(machine=machine(), count=len(clips), labels=", ".join(LABELS), rows="\n".join(rows))
-    options.page.write_text(page)
+    write_page(options.page, page)
     print(options.page)
 
 

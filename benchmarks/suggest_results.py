@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from published import write_page
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
@@ -29,7 +30,6 @@ from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder, whole_file
 from emobridge.heads.base import Head, principal_components
 from emobridge.methods.base import Labelled, Task
-from emobridge.methods.blend import Blend
 from emobridge.options import Plugin
 from emobridge.scores.base import Estimate
 from emobridge.scores.classes import Evaluation
@@ -82,7 +82,7 @@ def main() -> None:
     before, _, old = page.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = old.partition("<!-- end -->")[2]
     text = "\n".join(tables(scores, args.seeds))
-    page.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    write_page(page, f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}")
     print(page)
 
 
@@ -149,14 +149,9 @@ def case_of(method: str) -> Case:
 
 
 def answers(task: Task, test: Tensor) -> dict[str, np.ndarray]:
-    """Probabilities (N, C) of the test utterances (N, D) by each method, trained on the task.
-
-    The blend's logits are a mean of the other two's, so that it need not be trained.
-    """
+    """Probabilities (N, C) of the test utterances (N, D) by each method, trained on the task."""
     with torch.no_grad():
-        first, last = (trained(task, method).output(test).double() for method in METHODS[:2])
-    share = Blend().share
-    logits = dict(zip(METHODS, (first, last, (1 - share) * first + share * last)))
+        logits = {method: trained(task, method).output(test).double() for method in METHODS}
     return {method: values.softmax(1).numpy() for method, values in logits.items()}
 
 

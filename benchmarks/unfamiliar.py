@@ -19,6 +19,7 @@ import _sounds as sounds
 import numpy as np
 import torch
 from adapter_results import is_repetition
+from published import write_page
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
@@ -84,7 +85,7 @@ def main() -> None:
     before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = page.partition("<!-- end of measured -->")[2]
     text = f"{table(answers)}\n\n{table_of_errors(answers)}"
-    args.out.write_text(f"{before}<!-- measured -->\n\n{text}\n\n<!-- end of measured -->{after}", encoding="utf-8")
+    write_page(args.out, f"{before}<!-- measured -->\n\n{text}\n\n<!-- end of measured -->{after}")
     print(args.out)
 
 

@@ -184,6 +184,15 @@ def all_speech(monkeypatch):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Plots are not drawn, which is a third of a run; for tests that look at no picture."""
+    from emobridge.report import plots
+
+    empty = '<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg" role="img"></svg>'
+    monkeypatch.setattr(plots, "_svg", lambda figure, title: empty)
+
+
+@pytest.fixture
 def recorded(_recorded, tmp_path, all_speech):
     """A copy of the two manifests en.jsonl and xx.jsonl and their 0.3 s recordings, to be changed at will.
 

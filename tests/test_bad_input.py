@@ -17,6 +17,8 @@ import soundfile
 from emobridge import files
 from emobridge.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUICK = ("--seeds", "1", "--folds", "2", "--epochs", "2")
 SOFT = ("--method", "soft-pseudo-labels")  # a method that is trained by gradients
 TONE = (0.1 * np.sin(np.arange(4800) / 8)).astype(np.float32)
@@ -188,8 +190,8 @@ def test_wrong_words_for_budget(recorded, cli, words, named):
     refused(cli("budget", *adapt(recorded, *words)[1:]), *named)
 
 
-@pytest.mark.parametrize("words", [("--normalise", "SPEAKER"), ("--align", "Coral"), ("--pool", "Open")])
-def test_choices_in_any_case(recorded, cli, words):
+def test_choices_in_any_case(recorded, cli):
+    words = ("--normalise", "SPEAKER", "--align", "Coral", "--pool", "Open")
     done = cli(*adapt(recorded, "--method", "source-only", *words))
     assert done.code == 0, done.err
 
@@ -616,15 +618,15 @@ CHECKPOINT, FIT = r"^\.[0-9a-f]{24}\.checkpoint", r"^\.[0-9a-f]{24}\.safetensors
     ("pattern", "number", "word"),
     [
         ("store.json", 1, "store.json"),
-        (r"^\.format\.", 1, "work/format"),
-        (CHECKPOINT, 1, ".checkpoint"),
+        pytest.param(r"^\.format\.", 1, "work/format", marks=pytest.mark.slow),
+        pytest.param(CHECKPOINT, 1, ".checkpoint", marks=pytest.mark.slow),
         (CHECKPOINT, 6, ".checkpoint"),
         (FIT, 1, ".safetensors"),
-        (FIT, 4, ".safetensors"),
-        ("settings.toml", 1, "settings.toml"),
+        pytest.param(FIT, 4, ".safetensors", marks=pytest.mark.slow),
+        pytest.param("settings.toml", 1, "settings.toml", marks=pytest.mark.slow),
         (r"^\.model.safetensors", 1, "model.safetensors"),
-        ("bundle.json", 1, "bundle.json"),
-        ("README.md", 1, "README.md"),
+        pytest.param("bundle.json", 1, "bundle.json", marks=pytest.mark.slow),
+        pytest.param("README.md", 1, "README.md", marks=pytest.mark.slow),
         ("scores.json", 1, "scores.json"),
         ("report.html", 1, "report.html"),
     ],

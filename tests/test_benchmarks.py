@@ -548,3 +548,23 @@ def test_a_mean_difference_of_pairs_is_paired_over_speakers(benchmarks):
     parts = [[results[(*cell, name)].ua() for cell in cells] for name in ("LAM-GL", "LAM-AL")]
     assert value == pytest.approx(np.mean(parts[0]) - np.mean(parts[1])) and low < value < high
     assert anchoring.mean_difference(results, cells, "LAM-GL", ("LAM-GL",)) == (0, 0, 0)
+
+
+def test_pages_name_the_engine_of_their_encoders(benchmarks, tmp_path, monkeypatch):
+    published = benchmarks("published")
+    page = tmp_path / "page.md"
+    for engine, text in (("torch", "# A page\n\n1.0\n"), ("onnx", None)):
+        monkeypatch.setattr(published, "ENGINE", engine)
+        published.write_page(page, text or page.read_text())
+        assert page.read_text() == f"# A page\n\n1.0\n\nEncoders of the last run: `EMOBRIDGE_ENGINE={engine}`.\n"
+
+
+SIMULATED = {"group_gaps", "intervals"}
+
+
+def test_each_page_of_encoders_is_written_with_its_engine():
+    for path in FOLDER.glob("*.py"):
+        text = path.read_text()
+        makes_a_page = 'default=Path("docs/results' in text or "<!-- measured -->" in text
+        if makes_a_page and path.stem not in SIMULATED:
+            assert "from published import write_page" in text, path.name

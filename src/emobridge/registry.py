@@ -244,10 +244,16 @@ def _entry_points(kind: str) -> dict[str, EntryPoint]:
 
 @functools.cache
 def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """The entry points of a group, read once for each state of sys.path: that takes milliseconds a package."""
+    """The entry points of a group, for a state of sys.path."""
+    return tuple(_all_installed(path).select(group=group))
+
+
+@functools.lru_cache(maxsize=1)
+def _all_installed(path: tuple[str, ...]) -> Any:
+    """All entry points, read once for each state of sys.path: that takes milliseconds a package."""
     from importlib.metadata import entry_points
 
-    return tuple(entry_points(group=group))
+    return entry_points()
 
 
 def _package(point: EntryPoint) -> str:

@@ -42,7 +42,7 @@ DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
 JOBS_HELP = "Processes that work at once, each with one thread. Results do not depend on it."
 DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
-    "their last digits alone."
+    "their last digits alone. Encoders without weights, such as logmel, stay on the CPU."
 )
 REDACT_HELP = (
     "Leave out of all that is shared who spoke and where it lay: pseudonyms stand for ids, speakers, file names and "
@@ -110,8 +110,8 @@ def check_part(part: Any) -> None:
     """
     for item in fields(part):
         value, facts = getattr(part, item.name), item.metadata
+        name = facts.get("flag") or item.name
         if facts.get("choices"):
-            name = facts["flag"] or item.name
             chosen: Any = (
                 _fold(name, value, facts["choices"])
                 if isinstance(value, str)
@@ -120,9 +120,9 @@ def check_part(part: Any) -> None:
             object.__setattr__(part, item.name, chosen)
         least, above = facts.get("least"), facts.get("above")
         if least is not None and not least <= value < math.inf:
-            raise UserError(f"{item.name}: expected {least:g} or more, got {value}")
+            raise UserError(f"{name}: expected {least:g} or more, got {value}")
         if above is not None and not above < value < math.inf:
-            raise UserError(f"{item.name}: expected a number above {above:g}, got {value}")
+            raise UserError(f"{name}: expected a number above {above:g}, got {value}")
 
 
 def check_probability(name: str, value: float) -> None:

@@ -150,7 +150,7 @@ def test_python_leaves_the_folder_that_the_command_leaves(recorded, tmp_path, mo
         folder.mkdir()
     (source, target), store = (str(recorded / f"{name}.jsonl") for name in ("en", "xx")), str(tmp_path / "features")
     words = ("--source", source, "--target", target, "--labels", "anger,sadness", "--method", "pseudo-labels")
-    words += ("--seeds", "2", "--folds", "2", "--epochs", "3", "--out", "mine", "--store", store)
+    words += ("--seeds", "1", "--folds", "2", "--epochs", "3", "--out", "mine", "--store", store)
     ran = subprocess.run(
         [sys.executable, "-m", "emobridge", "adapt", *words],
         cwd=folders[0],
@@ -162,7 +162,7 @@ def test_python_leaves_the_folder_that_the_command_leaves(recorded, tmp_path, mo
     assert ran.returncode == 0, ran.stderr
     monkeypatch.chdir(folders[1])
     adapted = emobridge.adapt(
-        source=[source], target=target, labels=["anger", "sadness"], method="pseudo-labels", seeds=2, folds=2, epochs=3,
+        source=[source], target=target, labels=["anger", "sadness"], method="pseudo-labels", seeds=1, folds=2, epochs=3,
         out="mine", store=store,
     )  # fmt: skip
     assert "\n".join(adapted.lines) + "\n" == ran.stdout

@@ -9,6 +9,8 @@ import pytest
 
 from emobridge.cli.adapt import VARIED, adapt, budget
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def words(recorded, tmp_path):

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from emobridge.data import devices
-from emobridge.features import encoding
+from emobridge.data.manifest import read_manifest, write_manifest
+from emobridge.features import encoding, store
+from emobridge.inference import ahead
 
 QUICK = ("--epochs", "1", "--seeds", "1", "--folds", "2", "--out", "{out}")
 SPEECH = ("--source", "{en}", "--target", "{xx}", "--encoder", "{encoder}", "--layer", "1")
 COMMANDS = {
+    "extract": ("{en}", "--encoder", "{encoder}", "--store", "{out}"),
     "adapt": (*SPEECH, *QUICK),
     "budget": (*SPEECH, *QUICK, "--budgets", "0"),
     "probe": ("--corpus", "{en}", "--encoder", "{encoder}", "--heads", "linear", *QUICK),
     "predict": ("{bundle}", "{xx}", "--out", "{out}.jsonl"),
     "evaluate": ("{bundle}", "--on", "{xx}", "--out", "{out}.json"),
-    "suggest": ("{bundle}", "--on", "{xx}", "--out", "{out}.csv"),
+    "suggest": ("{bundle}", "--on", "{new}", "--out", "{out}.csv"),
 }
 
 
 @pytest.fixture
-def run(cli, recorded, finished, tiny_encoder, tmp_path):
-    """A function that runs a command with more options."""
+def run(cli, recorded, made, tiny_encoder, tmp_path):
+    """A function that runs a command with more options; its bundle has an encoder with weights."""
     manifests = {"en": recorded / "en.jsonl", "xx": recorded / "xx.jsonl"}
+    manifests["new"] = recorded / "new.jsonl"
+    write_manifest(manifests["new"], [replace(row, emotion=None) for row in read_manifest(manifests["xx"])])
+    made("xh", adapters="").save(tmp_path / "bundle", "card")
 
     def of(command, *more):
-        places = {**manifests, "bundle": finished / "bundle", "encoder": tiny_encoder, "out": tmp_path / "out"}
+        places = {**manifests, "bundle": tmp_path / "bundle", "encoder": tiny_encoder, "out": tmp_path / "out"}
         return cli(command, *(word.format(**places) for word in COMMANDS[command]), *more)
 
     return of
@@ -41,18 +49,23 @@ def test_a_device_that_is_not_there_is_one_line(run, monkeypatch, command):
     ]
 
 
-@pytest.mark.parametrize("command", ["adapt", "budget", "probe"])
-def test_the_encoder_goes_where_it_is_sent_and_comes_back(run, monkeypatch, command):
-    """A stand-in: the accelerator is the CPU under the name `mps`, and every move is noted."""
-    moves, batches = [], []
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_encoder_goes_where_it_is_sent_and_gets_batches(run, monkeypatch, command):
+    """A stand-in: the accelerator is the CPU under the name `mps`, and every move and batch is noted."""
+    moves, batches, decoded = [], [], []
     monkeypatch.setattr(devices, "device_names", lambda: ("mps", "cpu"))
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moves.append(str(device)) or module)
-    for module in (devices, encoding):
+    for module in (devices, encoding, ahead):
         monkeypatch.setattr(module, "is_accelerator", lambda device: True)
-    encode = encoding.ClipEncoder._pass
+    encode, together, read = encoding.ClipEncoder._pass, ahead.encode, store.ReadAhead.read
     monkeypatch.setattr(
         encoding.ClipEncoder, "_pass", lambda self, waves: batches.append(len(waves)) or encode(self, waves)
     )
+    monkeypatch.setattr(
+        ahead, "encode", lambda who, waves, sets: batches.append(len(waves)) or together(who, waves, sets)
+    )
+    monkeypatch.setattr(store.ReadAhead, "read", lambda self, clip: decoded.append(clip.id) or read(self, clip))
     ran = run(command, "--device", "auto")
     assert ran.code == 0, ran.err
     assert moves[0] == "mps" and max(batches) > 1
+    assert bool(decoded) == (command != "predict"), "what is stored is decoded ahead; predict cuts by speech on the way"

@@ -34,6 +34,23 @@ def test_rows_are_printed_and_shown(cli, call, tmp_path):
     assert silent.code == 0 and "<audio" not in (tmp_path / "silent.html").read_text(encoding="utf-8")
 
 
+def test_a_redacted_timeline_names_nobody(cli, call, tmp_path):
+    telling = tmp_path / "Mrs Huber.wav"
+    telling.write_bytes(call.read_bytes())
+    words = ("diarize", tmp_path, telling, "--detector", "energy", "--redact")
+    done = cli(*words, "--out", tmp_path / "rows.jsonl", "--page", tmp_path / "page.html")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert {row["path"] for row in rows} == {"recording 1.wav"} and rows[0]["id"] == "recording 1@0"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "recording 1" in page and "<audio" not in page
+    plain = cli(*words[:-1])
+    unredacted = [json.loads(line) for line in plain.out.splitlines()]
+    assert [row["probabilities"] for row in unredacted] == [row["probabilities"] for row in rows]
+    for text in (page, (tmp_path / "rows.jsonl").read_text()):
+        assert "uber" not in text and str(tmp_path) not in text and tmp_path.name not in text
+
+
 @pytest.mark.parametrize(("page", "message"), [("call.htm", "did you mean '.html'"), (".", "is a directory")])
 def test_a_wrong_name_is_refused_before_the_work(cli, call, tmp_path, page, message):
     done = cli("diarize", tmp_path, call, "--page", tmp_path / page)

@@ -142,7 +142,7 @@ MORTAL = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.slow), "2"])
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_share_that_is_killed_in_the_middle_goes_on(extract, tmp_path, manifest, jobs):
     (tmp_path / "mortal.py").write_text(textwrap.dedent(MORTAL))
     options = ("--encoder", str(tmp_path / "mortal.py"), "--jobs", jobs)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from emobridge.cli import main
-from emobridge.cli.serve import TOKEN_VARIABLE, check_limits, serve
+from emobridge.cli.serve import TOKEN_VARIABLE, ServeRequest, run_serve
 from emobridge.errors import UserError
 from emobridge.serve.records import Limits
 
@@ -71,11 +71,19 @@ def test_an_open_address_is_warned_about(started, capsys, tmp_path, monkeypatch)
     assert [options["token"] for _, _, options in started] == ["", "a token in a file", "a token of the environment"]
 
 
-@pytest.mark.parametrize("name", ["duration", "request", "stop"])
-@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
-def test_times_are_above_0(name, value):
-    with pytest.raises(UserError, match="expected a number of seconds above 0"):
-        check_limits(Limits(**{name: value}))
+@pytest.mark.parametrize("name", ["longest-recording", "request-seconds", "stop-seconds"])
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan"])
+def test_times_are_above_0(started, name, value):
+    with pytest.raises(UserError, match=f"{name}: expected a number above 0"):
+        run("run/bundle", f"--{name}", value)
+    assert not started
+
+
+@pytest.mark.parametrize("words", [("--workers", "0"), ("--waiting", "-1"), ("--largest-body", "0"), ("--port", "-1")])
+def test_numbers_that_are_too_small_are_named(started, words):
+    with pytest.raises(UserError, match=f"{words[0][2:]}: expected [01] or more, got {words[1]}"):
+        run("run/bundle", *words)
+    assert not started
 
 
 @pytest.mark.parametrize("name", ["fastapi", "prometheus_client", "python_multipart", "websockets", "uvicorn"])
@@ -87,4 +95,4 @@ def test_a_missing_library_is_one_line(monkeypatch, name):
         monkeypatch.delattr(package, module, raising=False)
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UserError, match=rf"^serve: {name}.* is missing: pip install 'emobridge\[serve\]'"):
-        serve(["run/bundle"])
+        run_serve(ServeRequest(models=("run/bundle",)), False, ())

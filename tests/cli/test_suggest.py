@@ -12,6 +12,8 @@ from emobridge.settings import default_of
 from emobridge.study.run import Runner
 from emobridge.study.suggest import DEFAULT
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def unlabelled(recorded):

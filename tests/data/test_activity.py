@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import RATE, syllables
 
-from emobridge.data.activity import resolve_detector, speech_segments
+from emobridge.data.activity import PADDING, resolve_detector, speech_segments
 from emobridge.data.audio import read_pieces
 from emobridge.errors import UserError
 
@@ -143,6 +143,52 @@ def test_silero_segments_do_not_depend_on_the_pieces(shared):
     assert speech_segments(np.array_split(wave, 37), detector="silero") == [segment]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.33, 0.4, 0.9]), st.booleans(), st.integers(1, 25)), max_size=12),
+    st.sampled_from([0.3, 0.7, 2.0]),
+)
+def test_silero_ends_where_it_has_enough_and_says_the_same(runs, enough):
+    """Whether a recording holds enough speech. runs: probability, whether there is a voice, and chunks."""
+    package = pytest.importorskip("silero_vad")
+    from emobridge.data import _silero
+
+    probabilities = np.array([value for value, _, count in runs for _ in range(count)], dtype=np.float32)
+    voices = np.array([value > _silero.LIKELY and voiced for value, voiced, count in runs for _ in range(count)])
+
+    class Network:
+        def reset(self):
+            self.computed = 0
+
+        def probabilities(self, chunks):
+            self.computed += len(chunks)
+            return probabilities[self.computed - len(chunks) : self.computed]
+
+    def seconds(enough):
+        segments = speech_segments([np.zeros(len(probabilities) * 512, np.float32)], detector="silero", enough=enough)
+        return sum(end - start - 2 * PADDING for start, end in segments)
+
+    network = Network()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_silero, "_load", lambda: (package, network))
+        patch.setattr(
+            _silero, "_are_voiced", lambda chunks, _: list(voices[network.computed - len(chunks) :][: len(chunks)])
+        )
+        whole, part = seconds(np.inf), seconds(enough)
+    assert (part >= enough) == (whole >= enough) and part <= whole + 1e-9
+    if part < enough:
+        assert network.computed == len(probabilities) and part == whole
+
+
+def test_silero_computes_no_more_than_it_needs(shared):
+    pytest.importorskip("silero_vad")
+    path = min((shared / "corpora" / "emodb").rglob("*.flac"))
+    wave = np.tile(np.concatenate(list(read_pieces(path))), 8)
+    given = []
+    part = speech_segments((given.append(piece) or piece for piece in np.split(wave, 8)), detector="silero", enough=0.5)
+    assert len(given) == 1 and sum(end - start for start, end in part) > 0.5
+
+
 def test_both_forms_of_silero_give_the_same_probabilities(shared):
     """ONNX Runtime takes blocks of a recording at once, torch a chunk at a time."""
     pytest.importorskip("silero_vad")
@@ -158,7 +204,7 @@ def test_both_forms_of_silero_give_the_same_probabilities(shared):
     for form in (sequence, network):
         form.reset()
     first, second = (
-        np.concatenate([form.probabilities(chunks) for chunks, _ in _silero._chunks([wave])])
+        np.concatenate([form.probabilities(chunks) for chunks, _ in _silero._chunks([wave], _silero.BLOCK)])
         for form in (sequence, network)
     )
     assert len(first) == -(-len(wave) // _silero.NETWORK_STEP)

@@ -64,3 +64,6 @@ def test_what_has_weights_moves_and_comes_back(monkeypatch):
     encoder.engine_choice = "onnx"
     with devices.placed(kept, "auto"), devices.placed(encoder, "auto"):
         assert devices.device_of(kept).type == "cpu" and torch.device("meta") not in moves[2:]
+    devices.move(encoder, "cpu")
+    with pytest.raises(UserError, match="device meta: engine onnx computes on the CPU; give engine=torch, or --device"):
+        devices.move(encoder, "meta")

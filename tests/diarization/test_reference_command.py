@@ -57,6 +57,17 @@ def test_scores_are_printed_and_written(cli, folder):
     assert rows["EDER"].value == pytest.approx(np.mean(wrong), abs=0.002)
 
 
+def test_redacted_scores_are_the_same_numbers_without_names(cli, folder):
+    (folder / "mrs-huber.rttm").write_text(RTTM)
+    for name, words in (("plain", ()), ("redacted", ("--redact",))):
+        done = run(cli, folder, "--reference", folder / "mrs-huber.rttm", "--scores", folder / f"{name}.json", *words)
+        assert done.code == 0, done.err
+    plain, redacted = (read_scores(folder / f"{name}.json") for name in ("plain", "redacted"))
+    assert [(row.measure, row.value) for row in plain] == [(row.measure, row.value) for row in redacted]
+    assert {(row.run, row.target) for row in redacted} == {("redacted", "reference")}
+    assert "huber" not in (folder / "redacted.json").read_text()
+
+
 def test_printed_rows_stay_apart_from_scores(cli, folder):
     done = run(cli, folder, "--reference", folder / "ref.rttm", "--scores", folder / "scores.csv")
     assert done.code == 0, done.err

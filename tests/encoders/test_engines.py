@@ -77,6 +77,24 @@ def test_an_encoder_that_stops_early_when_it_is_exported(source, measured, name)
     torch.testing.assert_close(whole, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_the_graph_of_the_first_layers_is_cut_once(source, measured, tmp_path, monkeypatch):
+    import onnx.utils
+
+    cuts, cut = [], onnx.utils.Extractor
+    monkeypatch.setattr(onnx.utils, "Extractor", lambda model: cuts.append(1) or cut(model))
+
+    def first_layers():
+        encoder = load_encoder(source("whisper"))
+        encoder.stop_after(0)
+        return layers(encoder, noise(0.4))
+
+    expected = first_layers()
+    assert torch.equal(first_layers(), expected) and len(cuts) == 1
+    (part,) = (tmp_path / "onnx").glob("whisper-*.1.onnx")
+    part.write_bytes(part.read_bytes()[:1000])
+    assert torch.equal(first_layers(), expected) and len(cuts) == 2, "a damaged one is made anew"
+
+
 def test_openvino_on_real_weights_and_up_to_a_layer(shared, cache):
     pytest.importorskip("openvino")
     if not machine.has_bf16():

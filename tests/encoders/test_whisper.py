@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +156,23 @@ def test_a_preprocessor_of_another_front_end_is_one_line(source, tmp_path):
             load_encoder(folder)
         (folder / name).write_text(json.dumps({"feature_extractor": {"hop_length": 160}}))
         assert load_encoder(folder).name == "whisper"
+
+
+def test_weights_in_memory_do_not_change_with_their_file(source, tmp_path):
+    folder = copy(source, tmp_path)
+    encoder = load_encoder(folder)
+    expected = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    path = folder / "model.safetensors"
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+    assert expected and all(torch.equal(encoder.state_dict()[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.slow
+def test_opening_an_encoder_leaves_the_compiler_of_torch_unimported(source):
+    """It takes two seconds, and comes in where initial numbers are drawn on the device "meta"."""
+    code = "import sys; from emobridge.encoders import load_encoder; load_encoder(sys.argv[1])"
+    code += "; assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, source("whisper")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -26,11 +26,11 @@ CHILDREN = """
         try:
             import threading, os, signal
             def stop():
-                while len(list(Path(sys.argv[1]).glob(".*.part"))) < 2:
+                while len(list(Path(sys.argv[1]).glob(".*.part"))) < 1:
                     time.sleep(0.05)
                 os.kill(os.getpid(), signal.SIGINT)
             threading.Thread(target=stop, daemon=True).start()
-            run_parallel(work, [1, 2], 2, start=start, arguments=())
+            run_parallel(work, [1], 1, start=start, arguments=())
         except KeyboardInterrupt:
             print("stopped")
 """

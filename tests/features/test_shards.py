@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import end_of, start_forked
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -194,27 +194,18 @@ def test_what_is_found_is_what_was_written(tmp_path_factory, groups, recent):
     np.testing.assert_array_equal(store.read_rows(places[numbers], ("0",), 1)[:, 0, 0], numbers)
 
 
-WRITER = """
-import sys, json
-import numpy as np
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-from test_shards import filled, key, shards
-shards.MAX_UNINDEXED = 2
-for shard in json.loads(sys.argv[2]):
-    filled(Path(sys.argv[1]), 1, first=shard)
-"""
-
-
 def test_two_processes_write_one_store(tmp_path, small):
     """The first and the second half, and some shards by both at once."""
     orders = [[*range(0, 30)], [*range(59, 20, -1)]]
-    here = str(Path(__file__).parent)
-    commands = [[sys.executable, "-c", WRITER, str(tmp_path), json.dumps(order), here] for order in orders]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    for process in running:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0 and "corrupt" not in errors, errors
+
+    def write(order):
+        warnings.simplefilter("error")
+        shards.MAX_UNINDEXED = 2
+        for shard in order:
+            filled(tmp_path, 1, first=shard)
+
+    processes = [start_forked(functools.partial(write, order)) for order in orders]
+    assert [end_of(process) for process in processes] == [0, 0]
     store = Shards(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from forked import end_of, start_forked
 
 from emobridge.data.audio import AudioError, read_audio, read_utterance
 from emobridge.data.batching import pad
@@ -386,40 +386,19 @@ def test_corrupt_frames_are_told_and_computed_again(clips, tmp_path):
         np.testing.assert_array_equal(frames, other)
 
 
-THREE = """
-import os, sys
-from pathlib import Path
-import torch
-from emobridge.features import store as features
-from emobridge.encoders import load_encoder
-
-def run(step):
-    torch.set_num_threads(1)
-    features.SHARD = 2
-    paths = sorted(Path(sys.argv[1]).glob("*.wav"))
-    clips = [features.Utterance(id=path.name, corpus="c", path=str(path)) for path in paths][::step]
-    encoder = load_encoder("emotion-cnn")
-    for _ in range(5):
-        features.FeatureStore(sys.argv[2], encoder).extract(clips)
-
-children = []
-for step in (1, -1, 2):  # forked before torch has threads: one import serves all
-    children.append(os.fork())
-    if not children[-1]:
-        try:
-            run(step)
-            os._exit(0)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-"""
-
-
 def test_three_runs_at_once_share_one_store(clips, tmp_path):
-    command = [sys.executable, "-c", THREE, str(tmp_path), str(tmp_path / "store")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stderr
+    paths = sorted(tmp_path.glob("*.wav"))
+    everything = [Utterance(id=path.name, corpus="c", path=str(path)) for path in paths]
+
+    def run(step):
+        torch.set_num_threads(1)
+        features.SHARD = 2
+        own = load_encoder("emotion-cnn")
+        for _ in range(5):
+            FeatureStore(tmp_path / "store", own).extract(everything[::step])
+
+    processes = [start_forked(functools.partial(run, step)) for step in (1, -1, 2)]
+    assert [end_of(process) for process in processes] == [0, 0, 0]
     torch.set_num_threads(1)
     encoder = Counting(load_encoder("emotion-cnn"))
     good = [clip for clip in clips if clip.start == 0 and clip.id.startswith("clip")]
@@ -427,26 +406,6 @@ def test_three_runs_at_once_share_one_store(clips, tmp_path):
     got = store.extract(good).values
     assert encoder.count == 0 and not list(store.folder.glob(".*"))
     np.testing.assert_array_equal(got, FeatureStore(tmp_path / "alone", encoder).extract(good).values)
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from emobridge.features import store as features
-
-from emobridge.encoders import load_encoder
-
-features.SHARD = 4
-def progress(done, total):
-    print(done, flush=True)
-    time.sleep(30)  # to be killed in: this shard is stored, the next is not
-encoder = load_encoder("emotion-cnn")
-paths = sorted(Path(sys.argv[1]).glob("*.*"))
-clips = [features.Utterance(id=path.name, corpus="c", path=str(path)) for path in paths]
-features.FeatureStore(sys.argv[2], encoder, batch_size=3).extract(clips, on_progress=progress)
-"""
 
 
 def test_a_killed_run_continued_gives_the_very_same_features(clips, tmp_path, monkeypatch):
@@ -457,12 +416,13 @@ def test_a_killed_run_continued_gives_the_very_same_features(clips, tmp_path, mo
     everything = [Utterance(id=path.name, corpus="c", path=str(path)) for path in paths]
     expected = FeatureStore(tmp_path / "whole", encoder, batch_size=3).extract(everything)
 
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(tmp_path / "killed")]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert run.stdout.readline().strip() == b"4"
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    def killed():
+        def die(done, total):  # this shard is stored, the next is not
+            os.kill(os.getpid(), signal.SIGKILL if done == 4 else signal.SIGTERM)
 
+        FeatureStore(tmp_path / "killed", encoder, batch_size=3).extract(everything, on_progress=die)
+
+    assert end_of(start_forked(killed)) == -signal.SIGKILL
     store = FeatureStore(tmp_path / "killed", encoder, batch_size=3)
     assert len(list(store.folder.glob("*.safetensors"))) == 1
     whole, encoder.count = encoder.count, 0

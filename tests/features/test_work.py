@@ -6,15 +6,13 @@ import itertools
 import os
 import pickle
 import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from forked import end_of, start_forked
 
 from emobridge.data.audio import AudioError
 from emobridge.encoders import load_encoder
@@ -141,41 +139,29 @@ def test_strict_raises_from_this_process_and_from_others(clips, tmp_path, jobs):
         plan_units(settings_in(tmp_path / "store"), clips, strict=True)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_encoder_that_nobody_knows_is_one_line(clips, tmp_path, jobs):
     units = plan_units(replace(settings_in(tmp_path / "store"), encoder=EncoderSource("emotion-cn")), clips)
     with pytest.raises(UserError, match="did you mean 'emotion-cnn'"):
         compute_units(units, jobs=jobs)
 
 
-KILLED = """
-    import os, sys, signal
-    from emobridge.features import store
-    from emobridge.features.work import compute_units
-    import pickle
-    from pathlib import Path
+def test_a_killed_share_that_runs_again_makes_the_same_bytes(clips, tmp_path, expected):
+    units = plan_units(settings_in(tmp_path / "store"), clips)
 
-    units = pickle.loads(Path(sys.argv[1]).read_bytes())
-    if __name__ == "__main__":
-        save, count = store.FeatureStore._save, []
+    def killed():
+        save, count = features.FeatureStore._save, []
+
         def die(self, keys, tensors):
             if count:
                 os.kill(os.getpid(), signal.SIGKILL)
             count.append(1)
             save(self, keys, tensors)
-        store.FeatureStore._save = die
+
+        features.FeatureStore._save = die
         compute_units(units)
-"""
 
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_killed_share_that_runs_again_makes_the_same_bytes(clips, tmp_path, expected):
-    units = plan_units(settings_in(tmp_path / "store"), clips)
-    (tmp_path / "units").write_bytes(pickle.dumps(units))
-    (tmp_path / "script.py").write_text(textwrap.dedent(KILLED))
-    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "units")]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert end_of(start_forked(killed)) == -signal.SIGKILL
     assert sum(name.endswith(".safetensors") for name in content(tmp_path / "store")) == 1
     reports = compute_units(units)
     assert content(tmp_path / "store") == expected
@@ -195,6 +181,11 @@ def test_processes_take_this_ones_engine(monkeypatch):
     assert os.environ["EMOBRIDGE_ENGINE"] == "torch"
     monkeypatch.setattr("emobridge.encoders._engines.fastest_engine", lambda: "onnx")
     monkeypatch.delenv("EMOBRIDGE_ENGINE")
-    with fixed_engine():
-        assert os.environ["EMOBRIDGE_ENGINE"] == "onnx"
+    with fixed_engine() as engine:
+        assert os.environ["EMOBRIDGE_ENGINE"] == engine == "onnx"
+    with fixed_engine("torch") as engine:
+        assert os.environ["EMOBRIDGE_ENGINE"] == engine == "torch"
     assert "EMOBRIDGE_ENGINE" not in os.environ
+    monkeypatch.setenv("EMOBRIDGE_ENGINE", "onnx")
+    with fixed_engine("torch") as engine:
+        assert os.environ["EMOBRIDGE_ENGINE"] == engine == "onnx", "the user's choice wins"

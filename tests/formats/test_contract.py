@@ -117,7 +117,7 @@ def test_nothing_is_lost_but_what_is_named(name, clips):
     needed(name)
     loses = registry.load("formats", name).LOSES
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(st.data())
     def check(data):
         rows = data.draw(utterances(name, clips))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from sounds import syllables
 
 from emobridge.bundle import Recognizer
 from emobridge.data import devices
@@ -104,3 +105,17 @@ def test_units_in_the_journal_are_not_encoded_again(recognizer, units, batches, 
 def test_no_unit_and_one(recognizer, units, monkeypatch, count):
     take_for_accelerator(monkeypatch)
     assert len(answers(recognizer, units[:count])[0]) == count
+
+
+def test_a_short_recording_is_decoded_once_and_a_long_one_in_pieces(recognizer, tmp_path, monkeypatch):
+    calls = []
+    for name in ("read_utterance", "utterance_pieces"):
+        read = getattr(ahead, name)
+        monkeypatch.setattr(ahead, name, lambda row, name=name, read=read: calls.append((name, row.id)) or read(row))
+    rows = []
+    for name, seconds in (("short", 1.0), ("long", 31.0)):
+        soundfile.write(tmp_path / f"{name}.wav", syllables(seconds), 16_000)
+        rows.append(Utterance(name, "files", str(tmp_path / f"{name}.wav")))
+    whole = Answering(segments="whole", detector="energy")
+    assert all(row.label for row in predict(recognizer, rows, whole))
+    assert calls == [("read_utterance", "short"), ("utterance_pieces", "long"), ("read_utterance", "long")]

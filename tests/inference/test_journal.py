@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from emobridge.data.audio import AudioError
 from emobridge.errors import UserError
 from emobridge.inference.journal import JOURNAL_SUFFIX, Journal, answered, unit_key
 from emobridge.types import Prediction, Utterance
@@ -98,23 +99,25 @@ def test_a_journal_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_units_come_in_order_and_only_those_without_a_bad_recording_are_kept(tmp_path):
     calls, skipped = [], []
+    units = [Utterance(name, "c", f"{name}.wav") for name in ("x", "ba\nd", "y")]
 
-    def answer(unit, on_skip):
-        calls.append(unit)
-        if unit == "bad":
-            on_skip("bad", "no such file")
-            return []
-        return [replace(SURE, id=unit), replace(UNSURE, id=unit)]
+    def answer(row):
+        calls.append(row)
+        if row == 1:
+            raise AudioError("no such file")
+        return [replace(SURE, id=units[row].id), replace(UNSURE, id=units[row].id)]
 
-    def run():
+    def run(on_skip):
         with Journal(tmp_path / "p", "request") as journal:
-            units = ["x", "bad", "y"]
-            return list(answered(units, lambda unit: unit, answer, journal, lambda *pair: skipped.append(pair)))
+            return list(answered(units, "abc", answer, journal, on_skip))
 
-    first = run()
-    assert [row.id for row in first] == ["x", "x", "y", "y"] and calls == ["x", "bad", "y"]
-    assert run() == first and calls == ["x", "bad", "y", "bad"]
-    assert skipped == [("bad", "no such file")] * 2
+    first = run(lambda *pair: skipped.append(pair))
+    assert [row.id for row in first] == ["x", "x", "y", "y"] and calls == [0, 1, 2]
+    assert run(lambda *pair: skipped.append(pair)) == first and calls == [0, 1, 2, 1]
+    assert skipped == [(r"ba\nd", "no such file")] * 2
+    with pytest.raises(AudioError, match="no such file"):
+        run(None)
+    assert list(answered(units[:1], "a", answer)) == first[:2], "a size of 1, without a journal"
 
 
 def test_a_unit_is_another_when_its_recording_changes(tmp_path):

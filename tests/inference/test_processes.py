@@ -18,7 +18,7 @@ from emobridge.errors import UserError
 from emobridge.inference import processes
 from emobridge.inference.journal import Journal
 from emobridge.inference.predict import predict
-from emobridge.inference.processes import BundleProcesses
+from emobridge.inference.shared import BundleProcesses
 from emobridge.inference.sources import utterances_of
 from emobridge.settings import Answering
 from emobridge.types import SAMPLE_RATE

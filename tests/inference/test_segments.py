@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ def call(tmp_path, monkeypatch):
     path = tmp_path / "call.wav"
     soundfile.write(path, np.zeros(60 * 8000), 8000)
 
-    def detect(pieces, *, detector):
+    def detect(pieces, *, detector, enough):
         seconds = sum(map(len, pieces)) / SAMPLE_RATE
         return [(start - PADDING, min(end + PADDING, seconds)) for start, end in SPEECH if start < seconds]
 
@@ -70,8 +71,16 @@ def test_windows_and_their_share_of_speech(call):
     assert spans(call, segments="windows", window=1.0)[40] == (40.0, 41.0, TOO_SHORT)
 
 
+@pytest.mark.parametrize(("kind", "enough"), [("whole", 6.0), ("auto", math.inf), ("windows", math.inf)])
+def test_only_whole_recordings_ask_for_no_more_speech_than_an_answer_needs(call, monkeypatch, kind, enough):
+    asked = []
+    monkeypatch.setattr(segments, "speech_segments", lambda pieces, *, detector, enough: asked.append(enough) or [])
+    parts_of(call, Answering(segments=kind))
+    assert asked == [enough]
+
+
 def test_a_recording_without_speech_is_one_row(tmp_path, call, monkeypatch):
-    monkeypatch.setattr(segments, "speech_segments", lambda pieces, *, detector: [][: len(list(pieces))])
+    monkeypatch.setattr(segments, "speech_segments", lambda pieces, **_: [][: len(list(pieces))])
     assert spans(call) == spans(call, segments="speech") == spans(call, segments="whole") == [(0.0, 60.0, NO_SPEECH)]
     for name, samples in (("short", 100), ("one", 1)):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(samples), 16000)

@@ -8,7 +8,7 @@ import torch
 from emobridge.heads.base import LinearMap
 from emobridge.heads.discriminant import Discriminant
 from emobridge.methods.base import Labelled, Task
-from emobridge.methods.blend import Blend
+from emobridge.methods.blend import Blend, share_of
 from emobridge.methods.class_wise import ClassWise
 from emobridge.methods.source_only import SourceOnly
 from emobridge.training.inputs import Frozen
@@ -24,14 +24,56 @@ def solutions(count):
 def test_it_is_the_geometric_mean_of_probabilities(share):
     first, middle, last = solutions(3)
     x = torch.randn(7, 4, generator=torch.Generator().manual_seed(1))
-    got = Blend(share=share).settle([first, middle, last]).of(x).softmax(1)
+    blended, notes = Blend(share=share).settle([first, middle, last], x)
+    got = blended.of(x).softmax(1)
     product = first.of(x).softmax(1) ** (1 - share) * last.of(x).softmax(1) ** share
     torch.testing.assert_close(got, product / product.sum(1, keepdim=True))
+    assert notes == {"share of the self-trained model": share}
 
 
 def test_of_a_single_solution_it_is_that():
     (solution,) = solutions(1)
-    torch.testing.assert_close(Blend(share=0.3).settle([solution]).weight, solution.weight)
+    blended, _ = Blend(share=0.3).settle([solution], torch.empty(0, 4))
+    torch.testing.assert_close(blended.weight, solution.weight)
+
+
+def sharper(solution, factor):
+    return LinearMap(factor * solution.weight, factor * solution.bias)
+
+
+def doubt(solution, x):
+    return float(1 - solution.of(x).softmax(1).amax(1).mean())
+
+
+@pytest.mark.parametrize("count", [1, 50, 2000])
+def test_by_default_the_share_grows_with_the_doubt_that_was_lost_and_with_the_target(count):
+    (first,) = solutions(1)
+    x = torch.randn(count, 4, generator=torch.Generator().manual_seed(2))
+    shares = [share_of(first, sharper(first, factor), x) for factor in (1.0, 1.5, 3.0)]
+    assert shares[0] == 0 and shares == sorted(shares) and shares[2] < count / (count + 50)
+    lost = 1 - (doubt(sharper(first, 3.0), x) / doubt(first, x)) ** 2
+    assert shares[2] == pytest.approx(lost * count / (count + 50), rel=1e-5)
+    assert Blend().settle([first, sharper(first, 3.0)], x)[1]["share of the self-trained model"] == shares[2]
+
+
+def test_more_doubt_no_doubt_and_no_utterance_leave_the_first_model_alone():
+    (first,) = solutions(1)
+    x = torch.randn(9, 4, generator=torch.Generator().manual_seed(3))
+    certain = sharper(first, 1e6)
+    assert share_of(first, sharper(first, 0.5), x) == share_of(certain, certain, x) == 0
+    assert share_of(first, certain, x[:0]) == 0
+    blended, _ = Blend().settle([first, sharper(first, 0.5)], x)
+    assert torch.equal(blended.weight, first.weight) and torch.equal(blended.bias, first.bias)
+
+
+def test_the_share_stands_in_the_log(clusters):
+    source, label, target, _ = clusters(0)
+    inputs = Frozen(torch.cat([source, target]))
+    rows = torch.arange(len(source), len(inputs.x))
+    problem = Task(inputs, 2, Labelled(torch.arange(len(source)), label), None, rows)
+    log = fit(problem, Blend(), Discriminant(20, 2), Plan(epochs=6), seed=0)
+    (point,) = [point for point in log if point.term == "share of the self-trained model"]
+    assert point.epoch == 5 and 0 <= point.value < len(rows) / (len(rows) + 50)
 
 
 def test_trained_it_lies_between_source_only_and_class_wise(clusters):

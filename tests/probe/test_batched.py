@@ -119,8 +119,14 @@ def alone(head, clips, sets, probe, layer, rate, plan, shift, rates=None):
     return head
 
 
-@pytest.mark.parametrize("patience", [0, 2])
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(
+    ("name", "patience"),
+    [
+        (name, patience) if patience == number % 2 * 2 else pytest.param(name, patience, marks=pytest.mark.slow)
+        for number, name in enumerate(HEADS)
+        for patience in (0, 2)
+    ],
+)
 def test_each_probe_ends_as_it_would_alone(name, patience, double):
     clips, sets = speech()
     plan = ProbeTraining(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)

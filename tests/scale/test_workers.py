@@ -11,16 +11,24 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from sounds import syllables
 from toys import case_of
 
+from emobridge.bundle import Recognizer
 from emobridge.cache import Cache
 from emobridge.data.audio import AudioError
+from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
 from emobridge.features.store import FeatureStore
 from emobridge.features.work import EncoderSource, StoreSettings, compute_units, plan_units
+from emobridge.inference import processes
+from emobridge.inference.journal import Journal
+from emobridge.inference.output import FORMATS
+from emobridge.inference.predict import predict
+from emobridge.inference.shared import BundleProcesses
 from emobridge.scale import encoding, fitting, worker
 from emobridge.scale.cluster import check_address, connected
-from emobridge.settings import Split
+from emobridge.settings import Answering, Split
 from emobridge.study.run import Runner, run
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -126,6 +134,96 @@ def test_fits_say_the_same_though_a_machine_is_lost(machines, killing, toy_speec
     assert not capfd.readouterr().out, "words of Ray would stand amid predictions"
 
 
+@pytest.fixture
+def calls(tmp_path):
+    """Twelve recordings of speech-like sound in two languages, one of two channels, and one that is no audio."""
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    rows = []
+    for number in range(12):
+        wave = syllables(0.5 + 0.1 * number, pitch=100.0 + 10 * number, seed=number)
+        path = folder / f"{number}.wav"
+        soundfile.write(path, np.stack([wave, wave[::-1]], 1) if number == 4 else wave, SAMPLE_RATE)
+        rows.append(Utterance(f"call {number}", "calls", str(path), language=("und", "xh")[number % 2]))
+    (folder / "text.wav").write_text("no audio")
+    return [*rows[:3], Utterance("text", "calls", str(folder / "text.wav")), *rows[3:]]
+
+
+SETTINGS = Answering(detector="energy", statistics="stored", segments="windows", window=0.5)
+
+
+def answers(recognizer, rows, **options):
+    """The predictions, what was skipped, and the notes."""
+    skipped, notes = [], []
+    hooks = {"on_skip": lambda *pair: skipped.append(pair), "on_note": notes.append}
+    return list(predict(recognizer, rows, SETTINGS, **hooks, **options)), skipped, notes
+
+
+def test_predictions_are_the_same_though_a_machine_is_lost(machines, killing, finished, calls, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr(processes, "LOOK_AHEAD", 1)  # most recordings wait until the machine is gone
+    expected = answers(Recognizer.load(finished / "bundle"), calls)
+    assert len(expected[0]) > len(calls) and [name for name, _ in expected[1]] == ["text"]
+    report, seen = killing
+    shared = BundleProcesses.open(finished / "bundle", workers=encoding(machines.start()))
+    assert answers(shared, calls, on_progress=report) == expected
+    assert len(machines.workers) == 1 and len(seen) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_command_writes_the_same_bytes_in_every_format(machines, cli, finished, calls, tmp_path, monkeypatch, form):
+    rows, manifest = processes.InProcesses.rows, tmp_path / "calls.jsonl"
+    write_manifest(manifest, calls)
+    monkeypatch.setattr(processes, "LOOK_AHEAD", 1)
+    monkeypatch.setattr(
+        processes.InProcesses, "rows", lambda self, unit: (unit == 1 and machines.kill(), rows(self, unit))[1]
+    )
+    more = ("--format", form, "--detector", "energy", "--segments", "windows", "--window", "0.5")
+    written = []
+    for place, cluster in (("alone", ()), ("spread", ("--cluster", machines.start()))):
+        ran = cli("predict", finished / "bundle", manifest, "--out", tmp_path / place / "out", *more, *cluster)
+        assert ran.code == 0, ran.err
+        written.append(contents(tmp_path / place))
+    assert written[0] == written[1] and written[0] and len(machines.workers) == 1
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_where_it_was(machines, finished, calls, tmp_path, monkeypatch):
+    expected = answers(Recognizer.load(finished / "bundle"), calls)
+    shared = BundleProcesses.open(finished / "bundle", workers=encoding(machines.start()))
+    with Journal(tmp_path / "journal", "request") as journal:
+        rows = predict(shared, calls, SETTINGS, journal=journal, on_skip=print)
+        while len(journal) < 4:
+            next(rows)
+        rows.close()
+    sent = []
+    submit = processes.InProcesses._submit
+    monkeypatch.setattr(processes.InProcesses, "_submit", lambda self, unit: (sent.append(unit), submit(self, unit)))
+    with Journal(tmp_path / "journal", "request") as journal:
+        assert answers(shared, calls, journal=journal)[:2] == expected[:2]
+    assert 0 < len(sent) <= len(calls) - 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["evaluate", "suggest"])
+def test_scores_and_lists_are_those_of_this_machine(machines, cli, finished, tmp_path, command):
+    rows = []
+    for number in range(140):  # three shards
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, syllables(0.5, pitch=100.0 + number, seed=number), SAMPLE_RATE)
+        emotion = ("anger", "sadness")[number % 2] if command == "evaluate" else None
+        rows.append(Utterance(str(number), "new", str(path), language="xh", emotion=emotion, speaker=f"s{number % 5}"))
+    write_manifest(tmp_path / "m.jsonl", rows)
+    written, suffix = [], {"evaluate": "json", "suggest": "csv"}[command]
+    for place, cluster in (("alone", ()), ("spread", ("--cluster", machines.start()))):
+        out = ("--out", tmp_path / f"{place}.{suffix}", "--store", tmp_path / place)
+        ran = cli(command, finished / "bundle", "--on", tmp_path / "m.jsonl", *out, *cluster)
+        assert ran.code == 0, ran.err
+        written.append((contents(tmp_path / place), (tmp_path / f"{place}.{suffix}").read_bytes()))
+    assert written[0] == written[1]
+
+
 def test_work_that_kills_its_process_is_given_up(machines, tmp_path):
     workers = fitting(machines.start(), tmp_path)
     with pytest.raises(UserError, match="cluster: a process died 4 times at the same work"):
@@ -138,17 +236,17 @@ def test_work_that_kills_its_process_is_given_up(machines, tmp_path):
 
 def test_a_machine_that_shares_no_folder_is_one_line(tmp_path):
     def setup(**changes) -> worker.Setup:
-        options = {"key": "k", "folder": str(tmp_path), "shared": (), "start": str, "arguments": (), "work": float}
+        options = {"key": "k", "folder": str(tmp_path), "shared": (), "engine": "torch", "start": str, "arguments": ()}
         return worker.Setup(**{**options, **changes})
 
-    before = Path.cwd()
+    before, task = Path.cwd(), pickle.dumps((float, ("1",)))
     try:
         for wrong in ({"folder": str(tmp_path / "gone")}, {"shared": (str(tmp_path / "gone" / "mark"),)}):
-            outcome = pickle.loads(worker.outcome(pickle.dumps("1"), lambda: pickle.dumps(setup(**wrong)), "k"))  # noqa: B023
+            outcome = pickle.loads(worker.outcome(task, lambda: pickle.dumps(setup(**wrong)), "k"))  # noqa: B023
             assert isinstance(outcome, worker.Failure)
             with pytest.raises(UserError, match=r"does not see .*gone, .* it must be on a disk that all share"):
                 outcome.throw()
-        assert pickle.loads(worker.outcome(pickle.dumps("1"), lambda: pickle.dumps(setup()), "k")) == 1.0
+        assert pickle.loads(worker.outcome(task, lambda: pickle.dumps(setup()), "k")) == 1.0
     finally:
         os.chdir(before)
 

@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving_fakes import MODELS, sound
 from starlette.requests import Request
 
-from emobridge.serve import uploads
+from emobridge.serve import endpoints, uploads
 from emobridge.serve.answers import MEDIA_TYPES
+from emobridge.serve.conversion import CONVERTED_TYPES
 from emobridge.serve.errors import Gone
 from emobridge.serve.fields import PREDICTING
 from emobridge.serve.records import Busy, EngineError, Limits, Lost, TooLong
@@ -243,6 +244,27 @@ def test_pages_of_other_sites(site, wav, headers, status):
     assert len(client.engine.jobs) == (status == 200)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("127.0.0.1:8000", True),
+        ("[::1]:8000", True),
+        ("localhost", True),
+        ("lab.example", True),
+        ("evil.example", False),
+    ],
+)
+def test_what_is_read_is_for_known_names_too(site, method, host, known):
+    """A browser names no origin with what it reads, so the name alone tells DNS rebinding."""
+    client = site(names=["lab.example"])
+    for path in ("/models", "/metrics", "/openapi.json", "/nowhere"):
+        assert (client.request(method, path, headers={"host": host}).status_code != 403) == known, path
+    assert client.request(method, "/healthz", headers={"host": host}).status_code != 403, "it tells nothing of anybody"
+    headers = {"host": host, "authorization": f"Bearer {TOKEN}"}
+    assert site(token=TOKEN).get("/models", headers=headers).status_code == 200
+
+
 def test_a_service_with_a_token_has_any_name(site, wav):
     headers = {"origin": "https://a.example", "host": "a.example", "authorization": f"Bearer {TOKEN}"}
     assert predict(site(token=TOKEN), wav, headers=headers).status_code == 200
@@ -299,12 +321,36 @@ def body_of(wav):
     return b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + wav + b"\r\n--b--\r\n"
 
 
+# Conversions.
+
+
+def test_conversion_over_http(client):
+    rows = [{"start": 0, "end": 1, "label": "anger", "probabilities": {"anger": 1.0}}]
+    answer = {"name": "a.wav", "seconds": 1.0, "rows": rows}
+    response = client.post("/convert?format=csv", json=answer)
+    assert response.headers["content-type"].startswith("text/csv") and "anger" in response.text
+    for query, body, line in (("?format=x", answer, "format"), ("", answer, "format"), ("?format=csv", {}, "name")):
+        response = client.post(f"/convert{query}", json=body)
+        assert response.status_code == 422 and line in response.json()["error"]
+    assert client.get("/convert").status_code == 405
+
+
+def test_conversions_are_bounded(client, monkeypatch):
+    monkeypatch.setattr(endpoints, "MOST_CONVERSIONS", 0)
+    response = client.post("/convert?format=csv", json={})
+    assert response.status_code == 429 and response.headers["retry-after"] == "1"
+    monkeypatch.setattr(endpoints, "MOST_CONVERSIONS", 1)
+    monkeypatch.setattr(endpoints, "LARGEST_ANSWER", 10)
+    for _ in range(3):  # one that is refused gives up its place
+        assert client.post("/convert?format=csv", json={"name": "a.wav"}).status_code == 413
+
+
 # The document.
 
 
 def test_the_document_has_all_fields_and_statuses(client):
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/predict", "/diarize", "/models", "/healthz", "/metrics"}
+    assert set(document["paths"]) == {"/predict", "/diarize", "/convert", "/models", "/healthz", "/metrics"}
     post = document["paths"]["/predict"]["post"]
     assert set(post["responses"]) == {"200", "400", "401", "403", "408", "413", "415", "422", "429", "503"}
     fields = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
@@ -318,6 +364,20 @@ def test_the_document_has_all_fields_and_statuses(client):
     assert set(example["rows"][0]) == set(row) - {"reason"}, "which is null where there is a label"
     model = document["paths"]["/models"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
     assert set(model["models"][0]) == {name for name in MODELS[0].__slots__}
+
+
+def test_the_document_has_the_conversion(client):
+    post = client.get("/openapi.json").json()["paths"]["/convert"]["post"]
+    (form,) = post["parameters"]
+    assert form["required"] and form["schema"]["enum"] == list(CONVERTED_TYPES)
+    given = post["requestBody"]["content"]["application/json"]
+    assert "$defs" not in given["schema"] and "$ref" not in json.dumps(post)
+    for name in CONVERTED_TYPES:
+        answer = client.post(f"/convert?format={name}", json=given["example"])
+        assert (
+            answer.status_code == 200
+            and answer.headers["content-type"].partition(";")[0] in (post["responses"]["200"]["content"])
+        )
 
 
 def test_docs_of_another_site_are_not_there(client):

@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from emobridge.serve import site
 from emobridge.serve.errors import HANDLED, refused
 from emobridge.serve.records import Limits
 from emobridge.serve.site import page_routes
@@ -55,24 +54,3 @@ def test_all_that_the_page_loads_is_there(client):
 @pytest.mark.parametrize("name", ["none.js", "../site.py", "%2e%2e/site.py", "..%2fsite.py", ""])
 def test_no_other_file_is_served(client, name):
     assert client.get(f"/static/{name}").status_code == 404
-
-
-def test_conversion_over_http(client):
-    rows = [{"start": 0, "end": 1, "label": "anger", "probabilities": {"anger": 1.0}}]
-    answer = {"name": "a.wav", "seconds": 1.0, "rows": rows}
-    response = client.post("/convert?format=csv", json=answer)
-    assert response.headers["content-type"].startswith("text/csv") and "anger" in response.text
-    for query, body, line in (("?format=x", answer, "format"), ("", answer, "format"), ("?format=csv", {}, "name")):
-        response = client.post(f"/convert{query}", json=body)
-        assert response.status_code == 422 and line in response.json()["error"]
-    assert client.get("/convert").status_code == 405
-
-
-def test_conversions_are_bounded(client, monkeypatch):
-    monkeypatch.setattr(site, "MOST_CONVERSIONS", 0)
-    response = client.post("/convert?format=csv", json={})
-    assert response.status_code == 429 and response.headers["retry-after"] == "1"
-    monkeypatch.setattr(site, "MOST_CONVERSIONS", 1)
-    monkeypatch.setattr(site, "LARGEST_ANSWER", 10)
-    for _ in range(3):  # one that is refused gives up its place
-        assert client.post("/convert?format=csv", json={"name": "a.wav"}).status_code == 413

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -12,6 +13,8 @@ from emobridge.report.model_card import portable
 from emobridge.scores.files import read_scores
 from emobridge.settings import Adapt, from_mapping, read_mapping
 from emobridge.study.adapt import adapt
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
@@ -28,8 +31,11 @@ def options(recorded):
     )
 
 
-def test_a_run_writes_what_it_promises(recorded, options):
+def test_a_run_writes_what_it_promises_and_says_what_it_left_out(recorded, options):
+    (recorded / "xx-b-anger-0.wav").write_bytes(b"")
     adapted = adapt(**options)
+    assert [name for name, _ in adapted.prepared.skipped] == ["xx-b-anger-0"]
+    assert "warning: 1 utterances could not be read and were left out" in adapted.lines
     out = recorded / "deep" / "run"
     assert adapted.lines[-1] == f"report: {out / 'report.html'}"
     path = out / "settings.toml"
@@ -45,13 +51,6 @@ def test_a_run_writes_what_it_promises(recorded, options):
     assert portable(command) in card and str(recorded) not in card
 
 
-def test_skipped_utterances_are_handed_over(recorded, options):
-    (recorded / "xx-b-anger-0.wav").write_bytes(b"")
-    adapted = adapt(**options)
-    assert [name for name, _ in adapted.prepared.skipped] == ["xx-b-anger-0"]
-    assert "warning: 1 utterances could not be read and were left out" in adapted.lines
-
-
 def test_a_strict_run_stops_at_the_first_file_that_cannot_be_read(recorded, options):
     (recorded / "xx-b-anger-0.wav").write_bytes(b"")
     with pytest.raises(UserError, match=r"xx-b-anger-0\.wav"):
@@ -64,9 +63,8 @@ def test_a_folder_that_cannot_be_made_stops_before_any_work(recorded, options):
     assert not (recorded / "store").exists()
 
 
-def test_a_run_that_fails_leaves_the_earlier_report_alone(recorded, options):
-    adapt(**options)
-    out = recorded / "deep" / "run"
+def test_a_run_that_fails_leaves_the_earlier_report_alone(recorded, options, finished):
+    out = shutil.copytree(finished, recorded / "deep" / "run")
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     for change in ({"target_labels": "999"}, {"layer": "9"}, {"head": "none"}):
         with pytest.raises(UserError):

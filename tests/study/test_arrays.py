@@ -55,9 +55,17 @@ class Labels(Spy):
 
 @pytest.mark.parametrize("method", ARRAY_METHODS)
 @pytest.mark.parametrize(
-    ("source", "target", "width"), [(10, 10, 4), (10, 10, 1), (10, 1, 4), (10, 1, 1), (2, 1, 1), (1, 1, 1)]
+    ("source", "target", "width", "standardise"),
+    [
+        (10, 10, 4, "none"),
+        (10, 10, 1, "domain"),
+        (10, 1, 4, "domain"),
+        (10, 1, 1, "none"),
+        (2, 1, 1, "domain"),
+        (1, 1, 1, "none"),
+        (1, 1, 1, "domain"),
+    ],
 )
-@pytest.mark.parametrize("standardise", ["none", "domain"])
 def test_every_method_works_on_every_size(method, source, target, width, standardise):
     X, y, domain = blobs(10, width)
     rows = [*range(source), *range(10, 10 + target)]

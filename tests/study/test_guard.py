@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 from toys import case_of
 
-from emobridge.cache import Cache
-from emobridge.settings import Split
-from emobridge.study.guard import varieties
-from emobridge.study.run import Runner
+from emobridge.heads.base import LinearMap
+from emobridge.study.guard import guard_map, varieties
 
 
 def measured(speech, group="speaker"):
     """The variety inside the groups of each corpus, by its name."""
-    runner = Runner(speech, Split(seeds=1, folds=2), Cache(None))
-    found = varieties(runner, case_of(head="discriminant", normalise="corpus", align="none"))
+    found = varieties(speech, case_of(head="discriminant", normalise="speaker", align="none"))
     return {part.corpus: part for part in found if part.group == group}
 
 
@@ -75,3 +73,27 @@ def test_few_utterances_and_single_speakers_are_not_judged(toy_speech):
     nameless = tuple(dataclasses.replace(utterance, speaker=None) for utterance in speech.utterances)
     found = measured(dataclasses.replace(speech, utterances=nameless))["xx"]
     assert (found.groups, found.utterances, found.variety) == (0, 0, None)
+
+
+def test_the_map_of_the_source_is_solved_once_for_many_targets(toy_speech):
+    speech = toy_speech(each=6, noise=0.3)
+    case = case_of(head="discriminant", normalise="speaker", align="none")
+    solved = guard_map(speech, case)
+    few = one_sided(speech)
+    assert varieties(few, case, solved) == varieties(few, case) != varieties(speech, case)
+
+
+def test_how_sure_the_model_is_does_not_count_beyond_a_bound(toy_speech):
+    """Without it the variety of any multiple of the logits would be the same, and a few large ones would decide."""
+    speech = one_sided(toy_speech(each=6, noise=1.5))
+    case = case_of(head="discriminant", normalise="speaker", align="none")
+    weight, bias = guard_map(speech, case)
+    once, sure, surer = (
+        next(
+            found.variety.value
+            for found in varieties(speech, case, LinearMap(times * weight, times * bias))
+            if not found.by_labels
+        )
+        for times in (1, 1e4, 1e6)
+    )
+    assert sure == pytest.approx(surer, abs=1e-3) != pytest.approx(once, abs=1e-2)

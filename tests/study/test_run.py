@@ -179,7 +179,7 @@ def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, fits):
     assert plain(run(runner(speech, tmp_path), both())) == plain(whole) and len(fits) == 4
 
 
-@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("folder", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_two_processes_say_what_one_says(speech, tmp_path, fits, folder):
     torch.set_num_threads(1)
     alone = run(runner(speech), both())

@@ -342,7 +342,9 @@ def test_an_encoder_that_is_trained_too(settings, tmp_path):
         assert torch.equal(tensor, loaded.encoder.state_dict()[name])
 
 
-@pytest.mark.parametrize("adapters", ["lora", "bottleneck+gating", "bottleneck+layer-sum"])
+@pytest.mark.parametrize(
+    "adapters", ["lora", pytest.param("bottleneck+gating", marks=pytest.mark.slow), "bottleneck+layer-sum"]
+)
 def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, tmp_path, adapters):
     small = ("r=2",) if adapters == "lora" else ("bottleneck.reduction=4",)
     layer = "0" if "layer-sum" in adapters else "1"  # a sum of layers leaves one

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 # The command line with shards of four clips and a checkpoint after every epoch, so that there is much to interrupt.
 OFTEN = """
 import functools
@@ -82,17 +84,26 @@ class Runs:
         return self.fitted(5)() and any((self.out / "work").glob("*.checkpoint"))
 
 
+# When a run is stopped, and how; each is a process that takes seconds to begin.
+TWICE = (("SIGTERM", lambda runs: runs.fitted(1)), ("SIGKILL", lambda runs: runs.training))
+OFTEN_STOPPED = (
+    ("SIGKILL", lambda runs: runs.stored(3)),
+    ("SIGINT", lambda runs: runs.fitted(1)),
+    ("SIGTERM", lambda runs: runs.fitted(3)),
+    ("SIGKILL", lambda runs: runs.training),
+)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_stopped_again_and_again(recorded, tmp_path):
+@pytest.mark.parametrize(
+    "moments", [TWICE, pytest.param(OFTEN_STOPPED, marks=pytest.mark.slow)], ids=["twice", "often"]
+)
+def test_stopped_again_and_again(recorded, tmp_path, moments):
     whole = Runs(recorded, tmp_path / "whole").finish()
     runs = Runs(recorded, tmp_path / "stopped")
-    for signum, come in (
-        (signal.SIGKILL, runs.stored(3)),
-        (signal.SIGINT, runs.fitted(1)),
-        (signal.SIGTERM, runs.fitted(3)),
-        (signal.SIGKILL, runs.training),
-    ):
-        code, said = runs.stop(signum, come)
+    for name, moment in moments:
+        signum = getattr(signal, name)
+        code, said = runs.stop(signum, moment(runs))
         assert "Traceback" not in said
         if signum == signal.SIGKILL:
             assert code == -signal.SIGKILL

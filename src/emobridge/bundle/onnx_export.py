@@ -22,7 +22,7 @@ from emobridge.bundle.branch import UNKNOWN, Branch
 from emobridge.bundle.onnx_card import onnx_facts, readme_of
 from emobridge.bundle.onnx_graph import AnswerGraph, check_graph
 from emobridge.bundle.onnx_parity import PARITY_TOLERANCE, Parity, measured_parity
-from emobridge.data.graphs import export_graph, onnx_packages
+from emobridge.data.graphs import export_graph, onnx_runtime
 from emobridge.encoders.base import stopped_after
 from emobridge.errors import UserError, lacks_memory
 from emobridge.features.normalisation import Domain
@@ -52,7 +52,7 @@ def write_onnx(recognizer: Recognizer, folder: str | Path, language: str | None 
     Errors: UserError for an unknown language, what cannot be in a graph, a missing package, and a graph that does not
     answer as the bundle does. All files are then as they were.
     """
-    runtime, onnx = onnx_packages("to-onnx")
+    runtime = onnx_runtime("to-onnx")
     branch = recognizer.last if language is None else recognizer.branch_of(language)
     check_graph(recognizer.encoder, branch)
     domain = _domain(branch, language)
@@ -63,7 +63,7 @@ def write_onnx(recognizer: Recognizer, folder: str | Path, language: str | None 
         with _explained(graph):
             with _merged(branch), stopped_after(recognizer.encoder, max(graph.layers)):
                 _write_graph(path, graph)
-            _add_facts(onnx, path, facts)
+            _add_facts(path, facts)
             parity = measured_parity(_session(runtime, path), graph)
         if parity.difference > PARITY_TOLERANCE:
             raise UserError(
@@ -130,7 +130,9 @@ class _Outputs(torch.nn.Module):
         return tuple({"probabilities": probabilities, "attributes": attributes}[name] for name in self.names)
 
 
-def _add_facts(onnx: Any, path: Path, facts: dict[str, Any]) -> None:
+def _add_facts(path: Path, facts: dict[str, Any]) -> None:
+    import onnx
+
     model = onnx.load(str(path))
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     onnx.helper.set_model_props(model, texts)

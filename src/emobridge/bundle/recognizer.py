@@ -384,10 +384,10 @@ class Recognizer:
         changed or do not fit each other, an encoder that is not there or has other weights, and a hub that cannot be
         reached.
         """
-        chosen = choose_device(device)
+        choose_device(device)
         folder = bundle_folder(source, revision)
         recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
-        move(recognizer.encoder, chosen)
+        move(recognizer.encoder, device)
         recognizer.card, recognizer.cards = read_cards(folder)
         recognizer.digest = bundle_digest(folder)
         return recognizer

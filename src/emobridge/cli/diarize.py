@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
 from emobridge.files import check_suffix
 from emobridge.scores.diarization import NEUTRAL_AS
-from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
+from emobridge.settings import DEVICE_HELP, REDACT_HELP, Diarizing, check_part, option
 from emobridge.types import Prediction, Utterance, person_labels
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Options that no answer depends on, so that an interrupted command goes on with others.
-BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "reference", "collar", "neutral", "tier", "scores")
+BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "redact", "reference", "collar", "neutral", "tier", "scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class DiarizeRequest:
         True, help="The page can play the recordings: those of up to 5 minutes are in it, copies of longer ones lie "
         "beside it. Voices are personal data: --no-page-audio leaves them out.",
     )  # fmt: skip
+    redact: bool = option(False, help=REDACT_HELP)
     language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
@@ -94,6 +95,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.inference.output import choose_output, write_predictions
     from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note, report_skipped
+    from emobridge.report.redact import redacted_predictions
 
     skipped: list[tuple[str, str]] = []
     destination = choose_output(request.out or None, request.format)
@@ -128,6 +130,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             )
             shown: list[Prediction] = []
             rows = _collected(rows, shown) if request.page or references is not None else rows
+            rows = redacted_predictions(rows) if request.redact else rows
             count = write_predictions(rows, destination.path, form=request.format, synthetic=model.synthetic)
             journal.remove()
         if request.page:
@@ -137,8 +140,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     if destination.path is not None:
         print(f"{destination.path}: {count_noun(count, 'segment')}")
     if references is not None:
-        speakers = {row.id: name for row, name in zip(utterances, person_labels(utterances))}
-        _score(request, model, shown, references, speakers)
+        _score(request, model, shown, references, utterances)
 
 
 def _check_matches(references: References, utterances: Sequence[Utterance], settings: Diarizing) -> None:
@@ -152,18 +154,22 @@ def _check_matches(references: References, utterances: Sequence[Utterance], sett
 
 
 def _score(
-    request: Any, model: Any, answers: Sequence[Prediction], references: References, speakers: Mapping[str, str | None]
+    request: Any, model: Any, answers: Sequence[Prediction], references: References, utterances: Sequence[Utterance]
 ) -> None:
     """Print the scores beside the reference, after rows that are printed to the other stream, and write them."""
     from emobridge.diarization.scoring import score_timelines, timeline_condition
+    from emobridge.report.redact import redacted_scores
     from emobridge.scores.files import write_scores
 
+    speakers = {row.id: name for row, name in zip(utterances, person_labels(utterances))}
     scored = score_timelines(answers, references, collar=request.collar, neutral_as=request.neutral, speakers=speakers)
     stream = sys.stdout if request.out else sys.stderr
     for line in scored.lines():
         print(line, file=stream)
     if request.scores:
-        write_scores(request.scores, scored.scores(timeline_condition(model, request.model, request.reference)))
+        reference = "reference" if request.redact else request.reference
+        scores = scored.scores(timeline_condition(model, request.model, reference))
+        write_scores(request.scores, redacted_scores(scores, utterances) if request.redact else scores)
         print(f"scores: {request.scores}", file=stream)
 
 
@@ -178,6 +184,7 @@ def _write_page(request: Any, rows: list[Prediction], synthetic: bool) -> None:
     """Write the page of --page, and say where it is, on standard error where rows are printed."""
     from emobridge.diarization.call import call_records
     from emobridge.progress import report_note, report_skipped
+    from emobridge.report.redact import recording_names
     from emobridge.report.timeline import write_timeline_page
 
     skipped: list[tuple[str, str]] = []
@@ -185,11 +192,13 @@ def _write_page(request: Any, rows: list[Prediction], synthetic: bool) -> None:
         rows,
         request.page,
         synthetic=synthetic,
-        with_audio=request.page_audio,
+        with_audio=request.page_audio and not request.redact,
+        titles=recording_names(rows) if request.redact else None,
         on_skip=lambda name, reason: skipped.append((name, reason)),
         on_note=report_note,
     )
-    report_note(f"page: {write_timeline_page(request.page, records, source=Path(request.model).name)}")
+    source = "" if request.redact else Path(request.model).name
+    report_note(f"page: {write_timeline_page(request.page, records, source=source)}")
     report_skipped(skipped)
 
 

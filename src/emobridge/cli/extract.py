@@ -78,7 +78,7 @@ def run_extract(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     stores = {source.name: StoreSettings(folder, source, **frames, device=request.device)}
     if features.prosody:
         stores["prosody"] = StoreSettings(folder, EncoderSource("prosody"))
-    workers = encoding(request.cluster, folder)
+    workers = encoding(request.cluster, folder, device=request.device)
     for name, settings in stores.items():
         units = plan_units(settings, utterances, strict=strict)[number::count]
         with progress(f"features of {name}") as report:

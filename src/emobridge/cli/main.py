@@ -30,7 +30,7 @@ from emobridge.cli import suggest as cli_suggest
 from emobridge.cli import to_onnx as cli_to_onnx
 from emobridge.cli import train_diarizer as cli_train_diarizer
 from emobridge.cli.options import command_from, split_words
-from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
+from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder, shared_recognizer
 from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
 from emobridge.data.threads import limit_threads
 from emobridge.errors import UserError, count_noun
@@ -189,22 +189,19 @@ app.command(rich_help_panel=TRAINING)(cli_train_diarizer.diarizer_training)
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
-    from emobridge.bundle import Recognizer, bundle_digest
-    from emobridge.bundle.hub import bundle_folder
+    from emobridge.bundle import bundle_digest
     from emobridge.cache import key_of
     from emobridge.inference.journal import Journal
     from emobridge.inference.output import choose_output, write_predictions
     from emobridge.inference.predict import predict
-    from emobridge.inference.processes import BundleProcesses
     from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note
-    from emobridge.report.redact import redacted_predictions
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
     destination = choose_output(request.out or None, request.format)
-    bundle = bundle_folder(request.bundle)
-    recognizer = Recognizer.load(bundle, encoder=request.encoder or None, device=request.device)
+    shared = shared_recognizer(request)
+    recognizer = shared.recognizer
     settings, language, out = request.answering, request.language or None, destination.path
     if language is not None and not settings.untold:
         recognizer.branch_of(language)
@@ -212,17 +209,16 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    facts = {
-        key: value for key, value in asdict(request).items() if key not in ("format", "out", "store", "jobs", "redact")
-    }
+    unimportant = ("format", "out", "store", "jobs", "cluster", "redact")
+    facts = {key: value for key, value in asdict(request).items() if key not in unimportant}
     label = f"seconds of {count_noun(files, 'file')}"
-    key = key_of(emobridge.__version__, bundle_digest(bundle), facts)
+    key = key_of(emobridge.__version__, bundle_digest(shared.bundle), facts)
     try:
         with Journal.for_output(out, key, report_note) as journal, progress(label) as report:
             if journal.path is not None:
                 keep_work()
             predictions = predict(
-                BundleProcesses(recognizer, str(bundle), request.encoder or None, request.jobs, request.device),
+                shared,
                 utterances,
                 settings,
                 store=request.store or None,
@@ -232,6 +228,8 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_progress=report,
             )
             if request.redact:
+                from emobridge.report.redact import redacted_predictions
+
                 predictions = redacted_predictions(predictions)
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
@@ -244,7 +242,6 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Score a bundle on a manifest with labels."""
-    from emobridge.bundle import Recognizer
     from emobridge.corpora import utterances_at
     from emobridge.inference.evaluate import UNSEEN_SPLIT, evaluated
     from emobridge.progress import progress, report_note
@@ -254,13 +251,13 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.scores.measures.base import detail_of
 
     skipped: list[tuple[str, str]] = []
-    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None, device=request.device)
-    if not recognizer.spec.frames:  # frames are not stored
+    shared = shared_recognizer(request)
+    if not shared.recognizer.spec.frames:  # frames are not stored
         keep_work()
     utterances = list(utterances_at(request.on, report_note))
     with progress("features") as report:
         evaluation = evaluated(
-            recognizer,
+            shared,
             utterances,
             untold=request.untold or None,
             attribute_range=request.attribute_range,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emobridge.recipes.recipe import Recipe, RecipeStudy
     from emobridge.recipes.replication import Run
 
+PUBLISHED_ENGINE = "torch"  # of encoders, unless EMOBRIDGE_ENGINE names another: numbers are those of any machine
 app = typer.Typer(help="Published experiments: list them, show one, run one on the corpora that you have.")
 Name = Annotated[str, typer.Argument(metavar="RECIPE", help="A name that `recipe list` shows, or your own .toml file.")]
 
@@ -167,6 +168,7 @@ app.command("run")(command_from(RecipeRequest, "recipe run", run_recipe))
 
 def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, ...], out: Path, strict: bool) -> None:
     """Run each study or grid with its report, and after each the files of the recipe as a whole, which grow."""
+    from emobridge.encoders import fixed_engine
     from emobridge.probe.report import run_and_report
     from emobridge.recipes.best_layer import with_best_layer
     from emobridge.recipes.layers import compare_layers
@@ -177,19 +179,21 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, 
 
     keep_work()
     command = shlex.join(["emobridge", *sys.argv[1:]])
-    choices = [f"{choice}: {text}" for choice, text in recipe.ours]
-    if recipe.layer_sets:
-        missing = [*missing, *compare_layers(runs, out, strict=strict)]
-    for number, run in enumerate(runs, 1):
-        run = runs[number - 1] = with_best_layer(run, out, command, strict=strict)
-        options: dict[str, Any] = {"strict": strict, "missing": run.missing, "title": run.title}
-        if isinstance(run.settings, Budget):
-            print("\n".join(write_grid(run.settings, command, choices=choices, **options).lines), flush=True)
-        else:
-            print(run_and_report(run.settings, command, ours=choices, **options), flush=True)
-        scores = join_scores(runs[:number], out)
-        write = write_summary if recipe.adapts else write_probe_summary
-        page = write(recipe, runs[:number], missing, out, command, notes=notes)
+    with fixed_engine(PUBLISHED_ENGINE) as engine:
+        recipe = replace(recipe, ours=(*recipe.ours, ("engine", f"encoders are run by {engine} (EMOBRIDGE_ENGINE)")))
+        choices = [f"{choice}: {text}" for choice, text in recipe.ours]
+        if recipe.layer_sets:
+            missing = [*missing, *compare_layers(runs, out, strict=strict)]
+        for number, run in enumerate(runs, 1):
+            run = runs[number - 1] = with_best_layer(run, out, command, strict=strict)
+            options: dict[str, Any] = {"strict": strict, "missing": run.missing, "title": run.title}
+            if isinstance(run.settings, Budget):
+                print("\n".join(write_grid(run.settings, command, choices=choices, **options).lines), flush=True)
+            else:
+                print(run_and_report(run.settings, command, ours=choices, **options), flush=True)
+            scores = join_scores(runs[:number], out)
+            write = write_summary if recipe.adapts else write_probe_summary
+            page = write(recipe, runs[:number], missing, out, command, notes=notes)
     print(f"scores: {scores}\ntable: {out / 'summary.csv'}\nsummary: {page}")
 
 

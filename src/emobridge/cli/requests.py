@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
@@ -20,6 +21,9 @@ from emobridge.settings import (
     check_part,
     option,
 )
+
+if TYPE_CHECKING:
+    from emobridge.inference.shared import BundleProcesses
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
@@ -67,6 +71,16 @@ def check_folder(flag: str, path: str | Path) -> None:
         raise UserError(f"{flag}: {path} is the name of a file; expected a folder, such as {path.with_suffix('')}")
 
 
+def shared_recognizer(request: PredictRequest | EvaluateRequest | SuggestRequest) -> BundleProcesses:
+    """The recogniser of a request, and who works for it. Errors: UserError for either."""
+    from emobridge.inference.shared import BundleProcesses
+    from emobridge.scale import encoding
+
+    workers = encoding(request.cluster, device=request.device)
+    encoder = request.encoder or None
+    return BundleProcesses.open(request.bundle, encoder, jobs=request.jobs, device=request.device, workers=workers)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
     """Options of `predict`."""
@@ -84,9 +98,8 @@ class PredictRequest:
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
     redact: bool = option(False, help=REDACT_HELP)
-    jobs: int = option(
-        1, help="Processes that answer at once, each with one thread. Rows do not depend on it.", least=1
-    )
+    jobs: int = option(1, help=JOBS_HELP, least=1)
+    cluster: str = option("", help=CLUSTER, metavar="ADDRESS")
     answering: Answering = field(default_factory=Answering)
 
     def __post_init__(self) -> None:
@@ -110,9 +123,12 @@ class EvaluateRequest:
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
     redact: bool = option(False, help=REDACT_HELP)
+    jobs: int = option(1, help=JOBS_HELP, least=1)
+    cluster: str = option("", help=CLUSTER, metavar="ADDRESS")
     by_group: Grouping = field(default_factory=Grouping)
 
     def __post_init__(self) -> None:
+        check_part(self)
         check_file("--out", self.out)
         check_suffix("--out", self.out, ".json", ".csv")
 
@@ -133,8 +149,11 @@ class SuggestRequest:
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
+    jobs: int = option(1, help=JOBS_HELP, least=1)
+    cluster: str = option("", help=CLUSTER, metavar="ADDRESS")
 
     def __post_init__(self) -> None:
+        check_part(self)
         check_file("--out", self.out)
 
 

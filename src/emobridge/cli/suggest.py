@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.cli.options import command_from
-from emobridge.cli.requests import SuggestRequest
+from emobridge.cli.requests import SuggestRequest, shared_recognizer
 from emobridge.cli.stopping import keep_work
 
 
 def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """List the unlabelled utterances whose labels would help a recogniser most, for a person to fill in."""
-    from emobridge.bundle import Recognizer
     from emobridge.corpora import utterances_at
     from emobridge.progress import progress, report_note, report_skipped
     from emobridge.study.label_list import (
@@ -33,13 +32,14 @@ def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     listed = listed.matched(utterances, request.on)
     for note in listed.notes:
         report_note(note)
-    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None, device=request.device)
+    shared = shared_recognizer(request)
+    recognizer = shared.recognizer
     utterances = with_labels(utterances, listed.labels, recognizer.labels, request.on)
     skipped: list[tuple[str, str]] = []
     keep_work()
     with progress("features") as report:
         rows = choose(
-            recognizer,
+            shared,
             utterances,
             by=request.by,
             count=request.count,

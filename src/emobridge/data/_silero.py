@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from emobridge.types import SAMPLE_RATE
 NETWORK_STEP = 512  # samples that the network takes at a time, 32 ms
 CONTEXT = 64  # samples before them that it looks at too
 BLOCK = 512  # chunks that are computed together, 16 s
+FEW = 24  # chunks, 0.8 s, where a little speech is enough
 # The network takes the onset of loud noise behind speech for speech, up to 0.7 s of it. What has no voice is none.
 VOICE_LAGS = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 75)  # samples: 75 to 400 Hz
 VOICED = 0.4  # of a chunk's autocorrelation at the best lag; white noise reaches 0.25
@@ -26,33 +28,48 @@ ONE_AT_A_TIME = threading.Lock()  # the network has a state, and there is one ne
 
 
 def silero_segments(
-    pieces: Iterable[NDArray[np.float32]], *, shortest: float, gap: float, padding: float
+    pieces: Iterable[NDArray[np.float32]], *, shortest: float, gap: float, padding: float, enough: float = math.inf
 ) -> list[tuple[int, int]]:
     """Speech segments of a recording, in samples: the library's own rule over the probabilities of 32 ms.
 
-    shortest, gap, padding: in seconds. Errors: ImportError where the package is not installed.
+    shortest, gap, padding: in seconds. enough: in seconds; where a beginning of the recording is sure to hold as much
+    speech, whatever follows, its segments alone are returned, and the network computes no more.
+    Errors: ImportError where the package is not installed.
     """
     package, network = _load()
+    rule = {
+        "min_speech_duration_ms": round(1000 * shortest),
+        "min_silence_duration_ms": round(1000 * gap),
+        "speech_pad_ms": round(1000 * padding),
+    }
+    silent = math.ceil(gap * SAMPLE_RATE / NETWORK_STEP) + 1  # chunks that end a segment
     count = 0
     probabilities: list[float] = []
     voiced: list[np.bool_] = []
+
+    def segments_if(silent: int) -> list[tuple[int, int]]:
+        """The segments of what was computed, if so many silent chunks come next."""
+        segments = package.get_speech_timestamps_from_probs(
+            [*probabilities, *[0.0] * silent],
+            sampling_rate=SAMPLE_RATE,
+            audio_length_samples=count + silent * NETWORK_STEP,
+            **rule,
+        )
+        spans = [(int(segment["start"]), min(int(segment["end"]), count)) for segment in segments]
+        return [voice for span in spans if (voice := _with_voice(span, voiced)) is not None]
+
     with ONE_AT_A_TIME:
         network.reset()
-        for chunks, size in _chunks(pieces):
+        for chunks, size in _chunks(pieces, BLOCK if enough == math.inf else FEW):
             likely = network.probabilities(chunks)
             probabilities += likely.tolist()
             voiced += _are_voiced(chunks, likely > LIKELY)
             count += size
-    segments = package.get_speech_timestamps_from_probs(
-        probabilities,
-        sampling_rate=SAMPLE_RATE,
-        min_speech_duration_ms=round(1000 * shortest),
-        min_silence_duration_ms=round(1000 * gap),
-        speech_pad_ms=round(1000 * padding),
-        audio_length_samples=count,
-    )
-    spans = [(int(segment["start"]), int(segment["end"])) for segment in segments]
-    return [voice for span in spans if (voice := _with_voice(span, voiced)) is not None]
+            if enough < math.inf:
+                certain = segments_if(silent)  # what follows can only make them longer, or more
+                if sum(end - start - 2 * padding * SAMPLE_RATE for start, end in certain) >= enough * SAMPLE_RATE:
+                    return certain
+    return segments_if(0)
 
 
 class _Network:
@@ -114,17 +131,17 @@ def _are_voiced(chunks: NDArray[np.float32], likely: NDArray[np.bool_]) -> list[
     return list(voiced)
 
 
-def _chunks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], int]]:
+def _chunks(pieces: Iterable[NDArray[np.float32]], block: int) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Blocks (K, NETWORK_STEP) of samples, and how many of each block are the recording's.
 
-    K is BLOCK, but for the last one, whose last chunk is padded with zeros.
+    K is `block`, but for the last one, whose last chunk is padded with zeros.
     """
     waiting = np.empty(0, dtype=np.float32)
     for piece in pieces:
         waiting = np.concatenate([waiting, piece])
-        while len(waiting) > BLOCK * NETWORK_STEP:
-            yield waiting[: BLOCK * NETWORK_STEP].reshape(BLOCK, NETWORK_STEP), BLOCK * NETWORK_STEP
-            waiting = waiting[BLOCK * NETWORK_STEP :]
+        while len(waiting) > block * NETWORK_STEP:
+            yield waiting[: block * NETWORK_STEP].reshape(block, NETWORK_STEP), block * NETWORK_STEP
+            waiting = waiting[block * NETWORK_STEP :]
     if len(waiting):
         padded = np.pad(waiting, (0, -len(waiting) % NETWORK_STEP))
         yield padded.reshape(-1, NETWORK_STEP), len(waiting)

@@ -7,12 +7,13 @@ frames, 1 + T // HOP.
 from __future__ import annotations
 
 import importlib.util
+import math
+import sys
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.data._energy import energy_segments
 from emobridge.errors import UserError, unknown
 from emobridge.settings import DETECTORS
 from emobridge.types import SAMPLE_RATE
@@ -71,23 +72,29 @@ def resolve_detector(detector: str) -> str:
         raise unknown("detector", detector, DETECTORS)
     if detector == "energy":
         return detector
-    installed = importlib.util.find_spec("silero_vad") is not None
+    # Asked once for each recording, and the search goes through all folders of packages.
+    installed = sys.modules.get("silero_vad") is not None or importlib.util.find_spec("silero_vad") is not None
     if detector == "silero" and not installed:
         raise UserError("detector 'silero' needs the package silero-vad: pip install 'emobridge[vad]', or 'energy'")
     return "silero" if installed else "energy"
 
 
-def speech_segments(pieces: Iterable[NDArray[np.float32]], *, detector: str = "auto") -> list[tuple[float, float]]:
+def speech_segments(
+    pieces: Iterable[NDArray[np.float32]], *, detector: str = "auto", enough: float = math.inf
+) -> list[tuple[float, float]]:
     """(start, end) in seconds of the stretches with speech, in order and disjoint.
 
     pieces: a recording at 16 kHz, (T_i,) each, one after the other; how it is cut does not matter, and no more than a
-    piece and a few numbers for each 20 ms are held. detector: see `resolve_detector`.
+    piece and a few numbers for each 20 ms are held. detector: see `resolve_detector`. enough: in s; a detector may stop
+    where it has found as much speech, PADDING left out, and return the segments up to there.
     """
     limits = {"shortest": SHORTEST_SPEECH, "gap": LONGEST_PAUSE, "padding": PADDING}
     if resolve_detector(detector) == "silero":
         from emobridge.data._silero import silero_segments
 
-        segments = silero_segments(pieces, **limits)
+        segments = silero_segments(pieces, **limits, enough=enough)
     else:
+        from emobridge.data._energy import energy_segments  # SciPy takes its time to import
+
         segments = energy_segments(pieces, **limits)
     return [(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in segments]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -51,16 +52,22 @@ def is_accelerator(device: torch.device) -> bool:
 
 def device_of(module: nn.Module) -> torch.device:
     """Where a module's weights are; the CPU for one without any."""
-    return next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
-def move(encoder: nn.Module, device: torch.device) -> None:
-    """Put an encoder, and adapters in it, on a device.
+def move(encoder: nn.Module, name: str) -> None:
+    """Put an encoder, and adapters in it, on the device of a name.
 
-    One without weights, or that another engine than torch runs, stays on the CPU: there it is as fast, or at all.
+    One without weights stays on the CPU, where it is as fast; so does one that another engine than torch runs.
+    Errors: UserError as `choose_device`, and for an accelerator that was named and cannot be had with the engine.
     """
-    engine = getattr(encoder, "engine_choice", "torch")
-    if engine in ("auto", "torch") and next(encoder.parameters(), None) is not None:
+    device, engine = choose_device(name), getattr(encoder, "engine_choice", "torch")
+    if engine not in ("auto", "torch"):
+        if is_accelerator(device) and name.strip().casefold() != "auto":
+            raise UserError(f"device {name}: engine {engine} computes on the CPU; give engine=torch, or --device cpu")
+        return
+    if next(encoder.parameters(), None) is not None:
         encoder.to(device)
 
 
@@ -68,10 +75,10 @@ def move(encoder: nn.Module, device: torch.device) -> None:
 def placed(encoder: nn.Module, name: str) -> Iterator[None]:
     """Within the block an encoder is on the device of a name, and afterwards where it was: memory is free again.
 
-    Errors: UserError as `choose_device`.
+    Errors: UserError as `move`.
     """
     before = device_of(encoder)
-    move(encoder, choose_device(name))
+    move(encoder, name)
     try:
         yield
     finally:

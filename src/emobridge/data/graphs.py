@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,20 +19,17 @@ OPSET = 17
 GRAPH_BYTES = 1_900_000_000  # of weights in a graph: its file format ends at 2 GiB
 
 
-def onnx_packages(thing: str, extra: str = "onnx") -> tuple[Any, Any]:
-    """onnxruntime and onnx, for a thing such as "engine onnx" that needs them.
+def onnx_runtime(thing: str, extra: str = "onnx") -> Any:
+    """onnxruntime, for a thing such as "engine onnx" that needs it and onnx, which is imported where a graph is made.
 
-    Errors: UserError where one that the extra brings is not installed.
+    Errors: UserError where a package that the extra brings is not installed.
     """
-    try:
-        import onnx.utils
-        import onnxruntime
+    for package in ("onnxruntime", "onnx", "openvino")[: 3 if extra == "openvino" else 2]:
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"{thing} needs the package {package}: pip install 'emobridge[{extra}]'")
+    import onnxruntime
 
-        if extra == "openvino":
-            import openvino  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(f"{thing} needs the package {error.name}: pip install 'emobridge[{extra}]'") from error
-    return onnxruntime, onnx
+    return onnxruntime
 
 
 def export_graph(

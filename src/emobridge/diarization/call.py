@@ -12,7 +12,7 @@ import io
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,17 @@ def call_records(
     *,
     synthetic: bool = False,
     with_audio: bool = True,
+    titles: Mapping[str, str] | None = None,
     on_skip: Callable[[str, str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Iterator[CallRecord]:
     """The record of each recording that the rows are of, in the order of their first rows.
 
     page: the file that will show them. Long recordings are copied into a folder beside it, PAGE-audio; its names are
-    those of the recordings. with_audio: whether they can be played at all: voices are personal data. on_skip: is called
-    with a path and a reason where a file cannot be read any more; without it the AudioError is raised. on_note: gets a
-    line where there are more than MOST_RECORDINGS, of which the first are shown.
+    those of the recordings. with_audio: whether they can be played at all: voices are personal data. titles: what the
+    page calls the recordings, by their paths; by default by the names of their files. on_skip: is called with a path
+    and a reason where a file cannot be read any more; without it the AudioError is raised. on_note: gets a line where
+    there are more than MOST_RECORDINGS, of which the first are shown.
     """
     page, names, room, recordings = Path(page), Names(), MOST_EMBEDDED, by_recording(rows)
     count_of = Counter(map(os.path.basename, recordings))
@@ -99,10 +101,9 @@ def call_records(
             for number in channels
         )
         address = quote(f"{copy.parent.name}/{copy.name}") if with_audio and not embed else ""
-        title = os.path.basename(path)
-        yield CallRecord(
-            title if count_of[title] == 1 else path, seconds, timelines, file.getvalue(), address, synthetic
-        )
+        base = os.path.basename(path)
+        title = titles[path] if titles else base if count_of[base] == 1 else path
+        yield CallRecord(title, seconds, timelines, file.getvalue(), address, synthetic)
 
 
 def _read(path: str, seconds: float, channels: Sequence[int | None], target: Any) -> dict[int | None, SoundPicture]:

@@ -58,7 +58,7 @@ def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: 
     one. Errors: UserError for a device that is not there, a folder that is none of these, and files that are damaged or
     do not fit each other.
     """
-    chosen = choose_device(device)
+    choose_device(device)
     path = bundle_folder(folder)
     if is_diarizer(path):
         return read_diarizer(path, encoder=encoder, device=device)
@@ -67,7 +67,7 @@ def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: 
 
     if is_speechbrain(path):
         model: FrameModel = SpeechBrainDiarizer.load(path, encoder=encoder)
-        move(model.encoder, chosen)  # type: ignore[attr-defined]
+        move(model.encoder, device)  # type: ignore[attr-defined]
         return model
     if not path.exists():
         raise UserError(
@@ -107,7 +107,7 @@ def save_diarizer(folder: str | Path, diarizer: Diarizer) -> Path:
 
 def read_diarizer(folder: str | Path, *, encoder: str | None = None, device: str = "auto") -> Diarizer:
     """The trained diarizer in a folder. Arguments and errors: as `load_frame_model`."""
-    chosen = choose_device(device)
+    choose_device(device)
     folder = Path(folder)
     path = folder / DIARIZER
     if not is_readable(path):
@@ -138,7 +138,7 @@ def read_diarizer(folder: str | Path, *, encoder: str | None = None, device: str
         ) from error
     except UserError as error:
         raise UserError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
-    move(model, chosen)
+    move(model, device)
     return diarizer
 
 

@@ -112,8 +112,8 @@ def timeline_condition(model: FrameModel, folder: str, reference: str) -> Condit
         facts |= {"method": bundle.method, "encoder": Path(bundle.encoder).name, "layer": bundle.layer}
         facts |= {"normalisation": bundle.normalisation, "target_labels": bundle.target_labels, "head": bundle.head}
         facts |= {"source": "+".join(dict.fromkeys(corpus for corpus, _ in bundle.domains[:-1]))}
-    place = Path(folder).resolve()
-    facts |= {"run": place.parent.name if place.name == "bundle" else place.name, "target": Path(reference).stem}
+    path = Path(folder).resolve()
+    facts |= {"run": path.parent.name if path.name == "bundle" else path.name, "target": Path(reference).stem}
     return Condition(**facts, split="all of the reference", side="target")
 
 

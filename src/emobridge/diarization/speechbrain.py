@@ -148,15 +148,15 @@ def is_speechbrain(folder: str | Path) -> bool:
 
 def _configuration(settings: Hyperparameters, encoder: str | Path | None, folder: Path) -> tuple[dict[str, Any], bool]:
     """The configuration of WavLM, and whether waveforms are normalised for it."""
-    for place in _places(settings.hub, encoder, folder):
-        if is_readable(place / "config.json"):
-            config = read_json(place / "config.json")
+    for candidate in _config_folders(settings.hub, encoder, folder):
+        if is_readable(candidate / "config.json"):
+            config = read_json(candidate / "config.json")
             if not isinstance(config, dict) or config.get("model_type") != "wavlm":
                 raise UserError(
-                    f"{place / 'config.json'}: expected the configuration of a WavLM, such as {settings.hub}"
+                    f"{candidate / 'config.json'}: expected the configuration of a WavLM, such as {settings.hub}"
                 )
             usual = config.get("feat_extract_norm", "group") == "layer"
-            return config, _normalises(place, usual)
+            return config, _normalises(candidate, usual)
     if encoder is not None:
         raise UserError(f"{encoder}: holds no config.json; expected the folder of {settings.hub}")
     if settings.hub != "microsoft/wavlm-large":
@@ -164,23 +164,23 @@ def _configuration(settings: Hyperparameters, encoder: str | Path | None, folder
     return dict(WAVLM_LARGE), True
 
 
-def _places(hub: str, encoder: str | Path | None, folder: Path) -> Iterator[Path]:
+def _config_folders(hub: str, encoder: str | Path | None, folder: Path) -> Iterator[Path]:
     """Folders that may hold the configuration: the one that is named, or the caches."""
     if encoder is not None:
         yield Path(encoder).expanduser()
         return
     name = "models--" + hub.replace("/", "--")
     yield from sorted((folder / "wav2vec2_checkpoint" / name / "snapshots").glob("*"))
-    yield from (place for place in hub_folders() if place.parent.parent.name == name)
+    yield from (snapshot for snapshot in hub_folders() if snapshot.parent.parent.name == name)
 
 
-def _normalises(place: Path, usual: bool) -> bool:
-    if not is_readable(place / "preprocessor_config.json"):
+def _normalises(folder: Path, usual: bool) -> bool:
+    if not is_readable(folder / "preprocessor_config.json"):
         return usual
-    settings = read_json(place / "preprocessor_config.json")
+    settings = read_json(folder / "preprocessor_config.json")
     value = settings.get("do_normalize", True) if isinstance(settings, dict) else None
     if not isinstance(value, bool):
-        raise UserError(f"{place / 'preprocessor_config.json'}: do_normalize: expected true or false")
+        raise UserError(f"{folder / 'preprocessor_config.json'}: do_normalize: expected true or false")
     return value
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.data.activity import LEAST_SPEECH, resolve_detector
-from emobridge.data.audio import AudioError, channels_agree, printable, utterance_pieces, utterance_seconds
+from emobridge.data.audio import channels_agree, utterance_pieces, utterance_seconds
 from emobridge.diarization.base import FrameModel, Waveform
 from emobridge.diarization.smoothing import Mask, Smoother, Smoothing, TimelineSegment
 from emobridge.diarization.windowed import WindowedRecognizer
@@ -62,21 +62,16 @@ def diarize(
     detector = resolve_detector(settings.detector)
     differing: dict[str, None] = {}
 
-    def answer(row: int, on_skip: Skip | None) -> list[Prediction]:
+    def answer(row: int) -> list[Prediction]:
         unit = units[row]
         timeline = Timeline(models[unit.language, unit.corpus], settings, labels, lambda share: report(row, share))
-        try:
-            rows = list(timeline.rows(unit))
-            if on_note is not None and unit.channel is None and not channels_agree(unit):
-                differing[unit.path] = None
-        except AudioError as error:
-            if on_skip is None:
-                raise
-            on_skip(printable(unit.id), str(error))
-            return []
-        return rows
+        predictions = list(timeline.rows(unit))
+        if on_note is not None and unit.channel is None and not channels_agree(unit):
+            differing[unit.path] = None
+        return predictions
 
-    yield from answered(range(len(units)), lambda row: unit_key([units[row]], detector), answer, journal, on_skip)
+    keys = (unit_key([unit], detector) for unit in units)
+    yield from answered(units, keys, answer, journal, on_skip)
     if differing and on_note is not None:
         on_note(mixed_note(list(differing)))
 

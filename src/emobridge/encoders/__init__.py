@@ -60,14 +60,17 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
 
 
 @contextlib.contextmanager
-def fixed_engine() -> Iterator[None]:
-    """Processes started within the block take this one's choice of an exact engine; each might measure another."""
+def fixed_engine(default: str = "") -> Iterator[str]:
+    """Within the block, and in processes started there, one exact engine runs encoders; each might measure another.
+
+    It is that of $EMOBRIDGE_ENGINE, or else `default`; without either, the fastest on this machine. Yields its name.
+    """
     from emobridge.encoders._engines import fastest_engine
 
     before = os.environ.get("EMOBRIDGE_ENGINE")
-    os.environ["EMOBRIDGE_ENGINE"] = fastest_engine()
+    engine = os.environ["EMOBRIDGE_ENGINE"] = default if default and not before else fastest_engine()
     try:
-        yield
+        yield engine
     finally:
         os.environ.pop("EMOBRIDGE_ENGINE")
         if before is not None:

@@ -38,7 +38,7 @@ def engine_choice(name: str, options: dict[str, Option]) -> str:
     if choice in ("openvino", "torch-bf16") and not has_bf16():
         raise UserError(f"engine {choice}: this processor has no bf16 (avx512_bf16 or amx_bf16); give engine=onnx")
     if choice not in ("auto", "torch", "torch-bf16"):
-        _onnx.packages(choice)
+        _onnx.runtime_of(choice)
     return choice
 
 
@@ -101,13 +101,15 @@ class Engines:
     def _open(self, encoder: Encoder, choice: str) -> _onnx.OnnxEngine:
         folds, last = choice != "openvino", encoder.last_layer
         about = {**self.about, "folds": folds}
-        with stopped_after(encoder, encoder.layers - 1), self.export(folds) as (module, example):
-            engine = _onnx.engine_of(choice, self.name, about, module, example, axis=self.axis, exact=self.exact)
+        with self.export(folds) as (module, example):
+            with stopped_after(encoder, encoder.layers - 1):
+                sizes = {"axis": self.axis, "layers": encoder.layers, "last": last}
+                engine = _onnx.engine_of(choice, self.name, about, module, example, **sizes, exact=self.exact)
             with torch.inference_mode():
-                expected = torch.stack(module.eval()(example))
+                expected = torch.stack(module.eval()(example)[: last + 1])
         least = LEAST_COSINE.get(choice)
         # Of the layers that are needed now: a program for all of them would be made for this check alone.
-        if least is not None and not is_like(engine.run([example], last), expected[: last + 1], least):
+        if least is not None and not is_like(engine.run([example], last), expected, least):
             raise UserError(f"engine {choice}: features of this encoder differ from those of torch; give engine=torch")
         return engine
 
@@ -124,7 +126,7 @@ def _fastest(fixed: str) -> str:
     if fixed == "torch":
         return fixed
     try:
-        runtime, _ = _onnx.packages("onnx")
+        runtime = _onnx.runtime_of("onnx")
     except UserError:
         return "torch"
     versions = {"torch": str(torch.__version__), "onnxruntime": runtime.__version__}
@@ -145,7 +147,7 @@ def _measure() -> str:
         path = Path(folder) / "blocks.onnx"
         try:
             _onnx.write_graph(path, module, clip, axis=1)
-            engine = _onnx.OnnxEngine(path, threads=1)
+            engine = _onnx.OnnxEngine(path, 2, threads=1)
             if not is_like(engine.run([clip]), torch.stack(module(clip)), LEAST_COSINE["onnx"]):
                 return "torch"
             faster = seconds_of(lambda: engine.run([clip])) < seconds_of(lambda: module(clip))

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.graphs import GRAPH_BYTES, export_graph, onnx_packages, quiet_export
+from emobridge.data.graphs import GRAPH_BYTES, export_graph, onnx_runtime, quiet_export
 from emobridge.data.threads import LARGE_ENCODER, threads_of
 from emobridge.errors import UserError, lacks_memory
 from emobridge.files import cache_folder, is_readable, unreadable, whole_file
@@ -35,60 +35,74 @@ EXTRAS = {"onnx": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}  # of the
 class OnnxEngine:
     """Runs one clip at a time at its own length; nothing can be trained through it."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        """threads: by default those of a large encoder."""
-        self.runtime, self.onnx = packages("onnx")
+    def __init__(self, path: Path, layers: int, threads: int | None = None) -> None:
+        """layers: how many the graph has. threads: by default those of a large encoder."""
+        self.runtime = runtime_of("onnx")
         self.options = self.runtime.SessionOptions()
         self.options.intra_op_num_threads = threads or threads_of(LARGE_ENCODER)
         self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may want the cores
         self.options.inter_op_num_threads = 1
-        self.path = path
-        self.outputs = [output.name for output in self.onnx.load(str(path)).graph.output]
+        self.path, self.layers = path, layers
         self.sessions: dict[int, Any] = {}  # by the number of layers
 
     def run(self, inputs: Sequence[Tensor], last: int | None = None) -> Tensor:
         """Layers 0 to `last` (by default all) of each input (1, ...), padded with zeros to (L, B, F, D)."""
-        count = len(self.outputs) if last is None else last + 1
+        count = self.layers if last is None else last + 1
         clips = [torch.stack(self.layers_of(clip.cpu(), count)) for clip in inputs]  # (L, 1, F, D)
+        if len(clips) == 1:  # as on a CPU: no copy more
+            return clips[0].to(inputs[0].device)
         longest = max(clip.shape[2] for clip in clips)
         padded = [nn.functional.pad(clip, (0, 0, 0, longest - clip.shape[2])) for clip in clips]
         return torch.cat(padded, dim=1).to(inputs[0].device)
 
     def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
         """The first `count` layers (1, F, D) of one clip."""
-        if count not in self.sessions:
-            self.sessions[count] = self._session(count)
-        layers = self.sessions[count].run(self.outputs[:count], {"input": clip.numpy()})
-        return [torch.from_numpy(layer) for layer in layers]
+        self.open(count)
+        return [torch.from_numpy(layer) for layer in self.sessions[count].run(None, {"input": clip.numpy()})]
 
-    def _session(self, count: int) -> Any:
-        """Runs the first `count` layers. The graph is cut: of a whole one all is computed, whatever is asked for."""
-        graph: str | bytes = str(self.path)
-        if count < len(self.outputs):
-            whole = self.onnx.utils.Extractor(self.onnx.load(graph))
-            graph = whole.extract_model(["input"], self.outputs[:count]).SerializeToString()
-        return self.runtime.InferenceSession(graph, self.options, providers=["CPUExecutionProvider"])
+    def open(self, count: int) -> None:
+        """Make ready what computes the first `count` layers. Errors: those of the library for a damaged file."""
+        if count not in self.sessions:
+            path = self.path if count == self.layers else self._part(count)
+            self.sessions[count] = self.runtime.InferenceSession(
+                str(path), self.options, providers=["CPUExecutionProvider"]
+            )
+
+    def _part(self, count: int) -> Path:
+        """The graph of the first `count` layers, beside the whole one, of which everything is computed always."""
+        path = self.path.with_suffix(f".{count}.onnx")
+        if not is_readable(path):
+            import onnx.utils
+
+            whole = onnx.utils.Extractor(onnx.load(str(self.path)))
+            with whole_file(path) as temporary:
+                onnx.save(whole.extract_model(["input"], layer_names(count)), str(temporary))
+        return path
 
 
 class OpenVino(OnnxEngine):
-    """The same graph by OpenVINO, in bf16; one program for each last layer."""
+    """The same graph by OpenVINO; one program for each last layer."""
 
-    def __init__(self, path: Path) -> None:
+    precision = "bf16"
+
+    def __init__(self, path: Path, layers: int) -> None:
         import openvino
 
-        self.library = openvino
+        self.library, self.layers = openvino, layers
         self.core = openvino.Core()
         self.model = self.core.read_model(path)
-        self.outputs = [output.any_name for output in self.model.outputs]
         self.programs: dict[int, Any] = {}
 
     def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
-        if count not in self.programs:
-            settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads_of(LARGE_ENCODER)}
-            part = self.library.Model(self.model.outputs[:count], self.model.get_parameters())
-            self.programs[count] = self.core.compile_model(part, "CPU", settings)
+        self.open(count)
         layers = self.programs[count](clip.numpy())
         return [torch.from_numpy(layers[index].copy()).float() for index in range(count)]
+
+    def open(self, count: int) -> None:
+        if count not in self.programs:
+            settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": threads_of(LARGE_ENCODER)}
+            part = self.library.Model(self.model.outputs[:count], self.model.get_parameters())
+            self.programs[count] = self.core.compile_model(part, "CPU", settings)
 
 
 def engine_of(
@@ -99,15 +113,18 @@ def engine_of(
     example: Tensor,
     *,
     axis: int,
+    layers: int,
+    last: int,
     exact: Sequence[str] = (),
 ) -> OnnxEngine:
     """The engine onnx, onnx-int8 or openvino of `module`, its graph from the cache folder if it is there.
 
     about: all that the graph depends on, above all the digest of the weights. axis: the axis of `example` (1, ...) for
-    the clip's length. exact: products whose names in the graph hold one of these words are not quantised.
+    the clip's length. layers: how many the module gives. last: the last one that is needed now.
+    exact: products whose names in the graph hold one of these words are not quantised.
     Errors: UserError where a package is not installed, and for more weights than a graph can hold.
     """
-    runtime, _ = packages(engine)
+    runtime = runtime_of(engine)
     size = sum(weight.numel() * weight.element_size() for weight in module.parameters())
     if size > GRAPH_BYTES:
         raise UserError(f"engine {engine}: {name} has {size / 1e9:.1f} GB of weights, a graph 2 at most: engine=torch")
@@ -115,24 +132,37 @@ def engine_of(
     about["int8"] = list(exact) if engine == "onnx-int8" else None
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / "onnx" / f"{name}-{key}.onnx"
-    opened = OpenVino if engine == "openvino" else OnnxEngine
     if is_readable(path):
         try:
-            return opened(path)
+            return _opened(engine, path, layers, last)
         except Exception as error:  # cut or changed: both libraries raise kinds of their own
             if lacks_memory(error):
                 raise unreadable(path, error) from error
+    for part in path.parent.glob(f"{path.stem}.*.onnx"):  # of a graph that is damaged or gone
+        part.unlink(missing_ok=True)
     if engine == "onnx-int8":
         _export_int8(path, module, example, axis, exact)
     else:
         write_graph(path, module, example, axis)
-    return opened(path)
+    return _opened(engine, path, layers, last)
+
+
+def _opened(engine: str, path: Path, layers: int, last: int) -> OnnxEngine:
+    """An engine that is ready for layers 0 to `last`. Errors: those of its library for a damaged file."""
+    opened = (OpenVino if engine == "openvino" else OnnxEngine)(path, layers)
+    opened.open(last + 1)
+    return opened
+
+
+def layer_names(count: int) -> list[str]:
+    """The names in a graph of its first `count` outputs."""
+    return [f"layer_{index}" for index in range(count)]
 
 
 def write_graph(path: Path, module: nn.Module, example: Tensor, axis: int) -> None:
     """Write the graph of a module that gives a tuple of layers (1, F, D); the example's `axis` may have any length."""
     with torch.no_grad():
-        names = [f"layer_{index}" for index in range(len(module.eval()(example)))]
+        names = layer_names(len(module.eval()(example)))
     with whole_file(path) as temporary:
         export_graph(
             temporary,
@@ -145,7 +175,7 @@ def write_graph(path: Path, module: nn.Module, example: Tensor, axis: int) -> No
 
 
 def _export_int8(path: Path, module: nn.Module, example: Tensor, axis: int, exact: Sequence[str]) -> None:
-    _, onnx = packages("onnx-int8")
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet_export(), tempfile.TemporaryDirectory() as folder:
@@ -164,6 +194,6 @@ def _export_int8(path: Path, module: nn.Module, example: Tensor, axis: int, exac
             )
 
 
-def packages(engine: str) -> tuple[Any, Any]:
-    """onnxruntime and onnx. Errors: UserError where one that the engine needs is not installed."""
-    return onnx_packages(f"engine {engine}", EXTRAS[engine])
+def runtime_of(engine: str) -> Any:
+    """onnxruntime. Errors: UserError where a package that the engine needs is not installed."""
+    return onnx_runtime(f"engine {engine}", EXTRAS[engine])

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -89,8 +90,9 @@ def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor
         with _opened(path) as file:
             for name in file.keys():  # noqa: SIM118 (no mapping)
                 if name.startswith(prefix):
-                    tensor = file.get_tensor(name)
-                    tensors[name.removeprefix(prefix)] = tensor.float() if tensor.is_floating_point() else tensor
+                    tensor = file.get_tensor(name)  # which may lie in the file itself, and that can change
+                    kind = torch.float32 if tensor.is_floating_point() else tensor.dtype
+                    tensors[name.removeprefix(prefix)] = tensor.to(kind, copy=True)
     check_weights_finite(tensors, directory)
     return tensors
 
@@ -130,9 +132,12 @@ def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], directory: Path)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], directory: Path) -> None:
-    """Load `tensors` into `module`. Errors: UserError as `check_fit`."""
+    """Make `tensors` the weights of `module`, which may be on the device "meta" before.
+
+    Errors: UserError as `check_fit`.
+    """
     check_fit(module, tensors, directory)
-    module.load_state_dict({name: tensors[name] for name in module.state_dict()})
+    module.load_state_dict({name: tensors[name] for name in module.state_dict()}, assign=True)
 
 
 def check_weights(module: nn.Module, directory: Path, *, random: bool) -> None:

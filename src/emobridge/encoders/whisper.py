@@ -22,7 +22,6 @@ from emobridge.encoders._spectral import power, slaney_filters
 from emobridge.encoders._weights import (
     MOST,
     MOST_LAYERS,
-    check_fit,
     check_weights,
     fill,
     load_tensors,
@@ -81,13 +80,12 @@ class Whisper(Encoder):
         self.scale = width**0.5 if config.get("scale_embedding") else 1.0
         self.conv1 = nn.Conv1d(config["num_mel_bins"], width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=STRIDE, padding=1)
-        self.embed_positions = nn.Embedding(positions, width)
-        self.embed_positions.requires_grad_(False)
+        self.embed_positions = nn.Embedding.from_pretrained(_drawn_table(positions, width))
         sizes = (width, config["encoder_attention_heads"], config["encoder_ffn_dim"])
         self.blocks = nn.ModuleList(Block(*sizes) for _ in range(config["encoder_layers"]))
         self.layer_norm = nn.LayerNorm(width)
         self.register_buffer("filters", slaney_filters(config["num_mel_bins"], SIZE), persistent=False)
-        self.register_buffer("hann", torch.hann_window(SIZE), persistent=False)
+        self.register_buffer("hann", torch.hann_window(SIZE, device="cpu"), persistent=False)
 
     @classmethod
     def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
@@ -108,16 +106,14 @@ class Whisper(Encoder):
         with seeded(seed), torch.device("meta"):  # without memory: what does not fit is refused first
             draft = cls(config, padding)
         if seed is None:
-            check_fit(draft, tensors, directory)
+            encoder = draft
+            fill(encoder, tensors, directory)
         else:
             check_weights(draft, directory, random=True)
-        with seeded(seed):
-            encoder = cls(config, padding)
-            if seed is not None:
+            with seeded(seed):
+                encoder = cls(config, padding)
                 encoder.initialise(config.get("init_std", 0.02))
         encoder.options = key_options(options)
-        if seed is None:
-            fill(encoder, tensors, directory)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         encoder.engine_choice = engine
         about = {"digest": encoder.digest, "config": config}
@@ -276,6 +272,16 @@ def _frame_counts(samples: Any) -> Any:
     Only positive numbers are divided: ONNX rounds the quotients of others towards zero.
     """
     return (samples + HOP * STRIDE - 1) // (HOP * STRIDE)
+
+
+def _drawn_table(positions: int, width: int) -> Tensor:
+    """A position table (positions, width) before it is filled.
+
+    It is drawn as `nn.Embedding` draws it: the random weights of a seed come behind it. Not on the device "meta", where
+    torch would import its compiler for that, which takes seconds.
+    """
+    table = torch.empty(positions, width)
+    return table if table.is_meta else nn.init.normal_(table)
 
 
 def _sines(positions: int, width: int) -> Tensor:

@@ -106,8 +106,9 @@ class ClipEncoder:
         L counts the layers that are computed. windows: the waves of B clips; of a lone clip beyond the encoder's window
         one after the other. Its frames are in memory together only where frames are wanted.
         """
-        was_training = self.encoder.training
-        self.encoder.eval()
+        was_training, trains = self.encoder.training, any(part.training for part in self.encoder.modules())
+        if trains:
+            self.encoder.eval()
         try:
             stop = stopped_after(self.encoder, self.last_layer)
             with torch.inference_mode(), single_precision(self.device), stop:
@@ -116,7 +117,8 @@ class ClipEncoder:
                 values = join_windows(statistics, counts, self.encoder.statistics)
                 pooled = values.transpose(0, 1).float().cpu().numpy()
         finally:
-            self.encoder.train(was_training)
+            if trains:
+                self.encoder.train(was_training)
         return pooled, [np.concatenate(pieces, axis=1) for pieces in zip(*(part.frames for part in parts))]
 
     def _window(self, waves: list[np.ndarray]) -> WindowFeatures:

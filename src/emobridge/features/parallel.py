@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, Protocol
-
-import torch
 
 from emobridge.errors import UserError
 from emobridge.parts import end_at_once
 
 
+class Crew(Protocol):
+    """Processes that wait for work: the `Pool` of this machine, or those of a cluster."""
+
+    @property
+    def jobs(self) -> int:
+        """How many work at once."""
+
+    def submit(self, work: Callable[..., Any], *items: Any) -> Any:
+        """Have one of them do work(*items); what `result` takes."""
+
+    def result(self, future: Any) -> Any:
+        """What came of it. Errors: those of the work, and UserError where the processes died."""
+
+
 class Workers(Protocol):
     """Where work runs that is not done in this process: on the clusters of the room `scale`."""
+
+    def sharing(self, *folders: str | Path) -> Workers:
+        """The same for work that keeps its results in these folders, which all machines must share."""
+
+    def crew(self, start: Callable[..., None], arguments: Sequence[Any]) -> contextlib.AbstractContextManager[Crew]:
+        """Processes that begin with start(*arguments); the end of the block cancels what is under way."""
 
     def run(
         self,
@@ -92,6 +112,8 @@ def run_parallel(
 
 
 def _begin(start: Callable[..., None], arguments: Sequence[Any]) -> None:
+    import torch
+
     for number in (signal.SIGINT, signal.SIGTERM):  # they end it without a word
         signal.signal(number, end_at_once)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -38,7 +38,7 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
         if statistic == "mean":
             parts.append(mean)
         elif statistic == "std":
-            square = torch.where(inside, layers.hidden - mean[:, :, None], 0.0).square().sum(2) / count
+            square = _within(layers.hidden - mean[:, :, None], layers.pooled).square().sum(2) / count
             varies = square > 0
             parts.append(torch.where(varies, torch.where(varies, square, 1.0).sqrt(), 0.0))
         elif statistic in ("max", "mean_max"):
@@ -53,7 +53,14 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
 
 def _mean(hidden: Tensor, inside: Tensor) -> Tensor:
     """(L, B, F, D) over the frames (B, F) of each clip that are inside: (L, B, D)."""
-    return torch.where(inside[None, :, :, None], hidden, 0.0).sum(2) / inside.sum(1).clamp(min=1)[None, :, None]
+    return _within(hidden, inside).sum(2) / inside.sum(1).clamp(min=1)[None, :, None]
+
+
+def _within(hidden: Tensor, inside: Tensor) -> Tensor:
+    """(L, B, F, D) with zeros where a frame (B, F) is not inside; as it is where all are, which spares a copy."""
+    if not torch.onnx.is_in_onnx_export() and bool(inside.all()):
+        return hidden
+    return torch.where(inside[None, :, :, None], hidden, 0.0)
 
 
 def frame_counts(layers: Layers) -> dict[str, Tensor]:

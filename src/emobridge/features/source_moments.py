@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.fft import dct
 from torch import Tensor
 
 from emobridge.features.normalisation import Domain
@@ -90,6 +89,8 @@ def points_of(x: Tensor, count: int) -> Tensor:
 
     Of fewer points than N the covariance is that of x in its `count` - 1 directions of largest variance.
     """
+    from scipy.fft import dct  # takes a fifth of a second
+
     if count == 1:
         return x.mean(0, keepdim=True)
     x = x.double()

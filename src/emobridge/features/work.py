@@ -50,8 +50,9 @@ class StoreSettings:
 
     def open(self) -> FeatureStore:
         """Open the encoder and its store. Errors: UserError as for both, and for a device that is not there."""
-        device, encoder = choose_device(self.device), self.encoder()
-        move(encoder, device)
+        choose_device(self.device)
+        encoder = self.encoder()
+        move(encoder, self.device)
         return FeatureStore(
             self.folder,
             encoder,

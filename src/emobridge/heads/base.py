@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
-from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from emobridge.errors import UserError
@@ -118,6 +117,8 @@ def principal_components(x: Tensor, count: int) -> Components:
 
     Exact: from the eigenvectors of the smaller one of x^T x and x x^T.
     """
+    from scipy.linalg import eigh  # takes 0.2 s, and only what is trained needs it
+
     mean = x.mean(0)
     count = min(count, *x.shape)
     by_feature = x.shape[1] <= x.shape[0]
@@ -128,7 +129,8 @@ def principal_components(x: Tensor, count: int) -> Components:
         x = x - mean
         products = x.numpy() @ x.numpy().T
     last = len(products) - 1
-    _, vectors = eigh(products, subset_by_index=[last + 1 - count, last], overwrite_a=True)
+    chosen = [last + 1 - count, last]
+    _, vectors = eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # as Fortran has it: no copy
     axes = torch.from_numpy(vectors).flip(1)
     if not by_feature:
         axes = torch.linalg.qr(x.T @ axes).Q

@@ -48,7 +48,7 @@ class Discriminant(ClosedFormHead):
         each = share.sum(-1, keepdim=True)
         middle = each.mT @ z / each.sum(-2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)  # (..., 1, k)
         z = z - middle  # about it nothing is lost to rounding
-        return self.solve_moments(share.sum(-2), share.mT @ z, (z * each).mT @ z, middle)
+        return self.solve_moments(share.sum(-2), share.mT @ z, scatter(z, each), middle)
 
     def solve_moments(self, count: Tensor, first: Tensor, second: Tensor, middle: Tensor) -> LinearMap:
         """`solve` of sums of w_n y_nc (..., C), of w_n y_nc z_n (..., C, k), and of w_n y_nc z_n z_n^T over all classes
@@ -63,6 +63,14 @@ class Discriminant(ClosedFormHead):
             bias = bias + (count / total[..., 0]).clamp(min=torch.finfo(torch.float64).tiny).log()
         absent = count == 0
         return LinearMap(solved.masked_fill(absent[..., None], 0.0).float(), bias.masked_fill(absent, NEVER).float())
+
+
+def scatter(z: Tensor, weight: Tensor) -> Tensor:
+    """sum_n w_n z_n z_n^T, (..., k, k), of z (..., N, k) and weights (..., N, 1), none below 0."""
+    z = z * weight.sqrt()
+    if z.ndim > 2:
+        return z.mT @ z
+    return torch.from_numpy(z.numpy().T @ z.numpy())  # NumPy knows that a product is symmetric: half the time
 
 
 def shrunk(covariance: Tensor, shrinkage: float) -> Tensor:

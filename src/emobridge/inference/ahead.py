@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set
-from emobridge.data.audio import AudioError, read_utterance
+from emobridge.data.audio import AudioError, read_utterance, utterance_pieces, utterance_seconds
 from emobridge.data.devices import batch_seconds, by_halves, device_of, is_accelerator
 from emobridge.inference.features import encode
 from emobridge.inference.routing import Mode, sets_of
-from emobridge.inference.segments import AnswerPart, parts_of
+from emobridge.inference.segments import LONGEST_ROW, AnswerPart, parts_of
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 
@@ -41,6 +41,7 @@ class EncodedParts:
         self.units, self.modes = units, modes
         self._parts: dict[int, list[AnswerPart]] = {}
         self._encoded: dict[PartPlace, list[Tensor]] = {}
+        self._last: tuple[Utterance, np.ndarray] | None = None  # what was read last, and its audio
 
     def parts(self, unit: int) -> list[AnswerPart]:
         """The parts of a unit. Errors: AudioError where it cannot be read."""
@@ -88,7 +89,7 @@ class EncodedParts:
             if places and (len(places) + len(needed)) * longest > most:
                 break
             try:
-                wave = read_utterance(part.utterance)
+                wave = self._read(part.utterance)
             except AudioError:
                 if later == place:
                     raise
@@ -113,5 +114,16 @@ class EncodedParts:
 
     def _parts_of(self, unit: int) -> list[AnswerPart]:
         if unit not in self._parts:
-            self._parts[unit] = parts_of(replace(self.units[unit], speaker=None), self.settings)
+            self._parts[unit] = parts_of(replace(self.units[unit], speaker=None), self.settings, self._pieces)
         return self._parts[unit]
+
+    def _pieces(self, utterance: Utterance) -> Iterable[np.ndarray]:
+        """The audio of an utterance; of a short one it stays here, for it is probably encoded next."""
+        if utterance_seconds(utterance) > LONGEST_ROW:
+            return utterance_pieces(utterance)
+        self._last = utterance, read_utterance(utterance)
+        return [self._last[1]]
+
+    def _read(self, utterance: Utterance) -> np.ndarray:
+        """The audio of a part."""
+        return self._last[1] if self._last and self._last[0] == utterance else read_utterance(utterance)

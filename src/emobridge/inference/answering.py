@@ -22,6 +22,7 @@ from emobridge.inference.online import Online
 from emobridge.inference.routing import Mode, answers, inputs_of_branches, sets_of, unfamiliarity
 from emobridge.inference.rows import answered_rows, branch_words, unanswered
 from emobridge.inference.segments import NOT_FINITE, AnswerPart, parts_of
+from emobridge.inference.shared import BundleProcesses
 from emobridge.inference.statistics import statistics_words
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
@@ -135,9 +136,19 @@ class Apart:
 class Together:
     """Answers whose features are standardised by all that is given of their speaker."""
 
-    def __init__(self, request: AnswerRequest, store: str | Path | None, *, is_strict: bool) -> None:
-        """store: the folder of the features, by default the user's cache. is_strict: the first bad file raises."""
-        self.request, self.store, self.is_strict = request, store, is_strict
+    def __init__(
+        self,
+        request: AnswerRequest,
+        store: str | Path | None,
+        processes: BundleProcesses | None = None,
+        *,
+        is_strict: bool,
+    ) -> None:
+        """store: the folder of the features, by default the user's cache. processes: those that compute features.
+
+        is_strict: the first bad file raises.
+        """
+        self.request, self.store, self.processes, self.is_strict = request, store, processes, is_strict
         self._errors: dict[int, AudioError] = {}  # by unit
 
     def rows(self, unit: int) -> list[Prediction]:
@@ -195,5 +206,6 @@ class Together:
             self.store,
             None if self.is_strict else reasons.__setitem__,
             lambda done, total: request.report(round(last * done / total), 1.0),
+            self.processes,
         )
         return features, {int(row): reason for row, reason in reasons.items()}

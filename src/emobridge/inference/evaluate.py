@@ -18,6 +18,7 @@ from emobridge.data.threads import one_thread
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
 from emobridge.inference.routing import answers, modes_of, sets_of, unfamiliarity
+from emobridge.inference.shared import BundleProcesses, apart
 from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
@@ -84,7 +85,11 @@ class Evaluated:
 
 
 def evaluate(
-    recognizer: Recognizer, utterances: str | Path | Iterable[Utterance], *, run: str = "evaluate", **options: Any
+    recognizer: Recognizer | BundleProcesses,
+    utterances: str | Path | Iterable[Utterance],
+    *,
+    run: str = "evaluate",
+    **options: Any,
 ) -> list[Score]:
     """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`.
 
@@ -96,7 +101,7 @@ def evaluate(
 
 @one_thread()
 def evaluated(
-    recognizer: Recognizer,
+    recognizer: Recognizer | BundleProcesses,
     utterances: str | Path | Iterable[Utterance],
     *,
     untold: str | None = None,
@@ -114,16 +119,18 @@ def evaluated(
     untold: what answers where the language is not known (see `routing`). attribute_range: the scale of corpora that
     declare none, such as "1..7", or scales by corpus, "calls=1..5"; they go before the recogniser's own. groups: the
     columns by which scores are told apart, by default gender and age.
+    Features of a recogniser with processes (`BundleProcesses`) are computed by these; the scores are the same.
     Errors: UserError where no utterance has one of the labels or attributes, for attributes outside their range, and
     for a column of groups that no labelled utterance has;
     bad files go to `on_skip`, or raise where there is none.
     """
+    recognizer, processes = apart(recognizer)
     utterances, groups = rows_of(utterances), groups or Grouping()
     _check_groups(recognizer, utterances, groups)
     truth = _attributes(recognizer, utterances, attribute_range)
     modes = modes_of(recognizer, utterances, untold)
     sets = [sets_of(recognizer, mode) for mode in modes]
-    features, rows = stored_features(recognizer, utterances, sets, store, on_skip, on_progress)
+    features, rows = stored_features(recognizer, utterances, sets, store, on_skip, on_progress, processes)
     labels = recognizer.labels
     count = len(labels)
     values, measured = torch.empty(0, count + len(recognizer.attributes)), list[float | None]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from emobridge.features.finite import check_finite
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore, last_of
 from emobridge.files import cache_folder
+from emobridge.inference.shared import BundleProcesses, set_of_key
 from emobridge.progress import Progress
 from emobridge.settings import layer_names
 from emobridge.types import Utterance
@@ -58,25 +59,35 @@ def stored_features(
     store: str | Path | None,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
+    processes: BundleProcesses | None = None,
 ) -> tuple[FeaturesBySet, list[int]]:
     """Features of each utterance by its sets of adapters, each set with a key of its own in the store; and the rows
     that could be read.
 
-    Errors: AudioError for a bad file where there is no `on_skip`.
+    processes: those that compute; by default this one. Errors: AudioError for a bad file where there is no `on_skip`;
+    UserError where a process was killed.
     """
     features: FeaturesBySet = {}
     reasons: dict[int, str] = {}
     layers = layer_names(recognizer.spec.layer)
     for adapters in dict.fromkeys(adapters for row_sets in sets for adapters in row_sets):
         rows = [row for row, row_sets in enumerate(sets) if adapters in row_sets]
+        clips = [utterances[row] for row in rows]
         if recognizer.spec.frames:  # the store keeps statistics alone
-            unread = None if on_skip is None else reasons
-            features[adapters] = _frames(recognizer, utterances, rows, adapters, unread, on_progress)
+            source = FrameSource(recognizer, adapters, strict=on_skip is None)
+            outcomes = dict(zip(rows, source.all_frames(clips, processes, on_progress)))
+            reasons |= {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, str)}
+            features[adapters] = {
+                row: torch.from_numpy(outcome) for row, outcome in outcomes.items() if not isinstance(outcome, str)
+            }
             continue
         with use_adapters(recognizer.encoder, adapters):
+            opened = FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers))
+            if processes is not None:
+                processes.fill(opened, adapters, clips, strict=on_skip is None, on_progress=on_progress)
             extracted = extract(
-                FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers)),
-                [utterances[row] for row in rows],
+                opened,
+                clips,
                 layers=layers,
                 with_prosody=recognizer.spec.prosody,
                 on_progress=on_progress,
@@ -92,31 +103,49 @@ def stored_features(
     return features, [row for row in range(len(utterances)) if row not in reasons]
 
 
-def _frames(
-    recognizer: Recognizer,
-    utterances: Sequence[Utterance],
-    rows: Sequence[int],
-    adapters: Set,
-    reasons: dict[int, str] | None,
-    on_progress: Progress | None,
-) -> dict[int, Tensor]:
-    """Frames of the utterances in `rows`, clip by clip.
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """What gives the frames of clips, one after the other, for heads that see them."""
 
-    Rows that cannot be read, or give numbers that are not finite, are put into `reasons` and left out.
-    Errors: AudioError for such a row where `reasons` is None.
-    """
-    frames = {}
-    for count, row in enumerate(rows, start=1):
-        utterance = utterances[row]
+    recognizer: Recognizer
+    adapters: Set
+    strict: bool  # a clip that cannot be read raises
+
+    def all_frames(
+        self, clips: Sequence[Utterance], processes: BundleProcesses | None, on_progress: Progress | None
+    ) -> list[np.ndarray | str]:
+        """`frames` of each clip. Errors: as `frames`, and UserError where a process was killed."""
+        report = on_progress or (lambda done, count: None)
+        if processes is not None and len(clips) > 1:
+            key = None if self.adapters is None else self.adapters.key
+            arguments = (processes.bundle, processes.encoder, processes.device, key, self.strict)
+            return processes.run(_frames, clips, start=_start, arguments=arguments, progress=report)
+        outcomes = []
+        for done, clip in enumerate(clips, 1):
+            outcomes.append(self.frames(clip))
+            report(done, len(clips))
+        return outcomes
+
+    def frames(self, clip: Utterance) -> np.ndarray | str:
+        """(1, F, V * D) frames of a clip, or why there are none that are finite. Errors: AudioError with `strict`."""
         try:
-            wave = read_utterance(utterance)
-            frames[row] = encode(recognizer, [wave], [adapters])[0]
-            check_finite(frames[row], utterance, recognizer.encoder.name)
+            (frames,) = encode(self.recognizer, [read_utterance(clip)], [self.adapters])
+            check_finite(frames, clip, self.recognizer.encoder.name)
         except AudioError as error:
-            if reasons is None:
+            if self.strict:
                 raise
-            reasons[row] = str(error)
-            frames.pop(row, None)
-        if on_progress:
-            on_progress(count, len(rows))
-    return frames
+            return str(error)
+        return frames.numpy()
+
+
+_source: FrameSource  # of a process that works for another
+
+
+def _start(bundle: str, encoder: str | None, device: str, adapters: str | None, strict: bool) -> None:
+    global _source
+    recognizer = Recognizer.load(bundle, encoder=encoder, device=device)
+    _source = FrameSource(recognizer, set_of_key(recognizer, adapters), strict)
+
+
+def _frames(clip: Utterance) -> np.ndarray | str:
+    return _source.frames(clip)

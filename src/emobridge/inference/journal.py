@@ -17,23 +17,23 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from emobridge.cache import key_of
+from emobridge.data.audio import AudioError, printable
 from emobridge.errors import UserError, count_noun
 from emobridge.files import file_version
 from emobridge.inference.features import Skip
 from emobridge.types import Prediction, Utterance
 
 JOURNAL_SUFFIX = ".unfinished"  # after the name of the file that is written
-_Unit = TypeVar("_Unit")
 
 
 class Journal:
     """The finished units of one request. It may be closed at any moment, and opened again by the same request.
 
         with Journal.for_output(out, key) as journal:
-            predictions = answered(units, key_of_unit, answer, journal)
+            predictions = answered(units, keys, answer, journal)
             write_predictions(predictions, out)
             journal.remove()
 
@@ -143,37 +143,32 @@ class Journal:
 
 
 def answered(
-    units: Iterable[_Unit],
-    key: Callable[[_Unit], str],
-    answer: Callable[[_Unit, Skip | None], Iterable[Prediction]],
+    units: Iterable[Utterance],
+    keys: Iterable[str],
+    answer: Callable[[int], Iterable[Prediction]],
     journal: Journal | None = None,
     on_skip: Skip | None = None,
 ) -> Iterator[Prediction]:
     """The predictions of each unit, in order: those of a finished one from the journal, else by `answer`.
 
-    key: of all that the answers to a unit depend on beside the request; see `unit_key`. answer: gets the unit, and what
-    to call with an id and the reason for each recording that cannot be read. A unit with such a recording is answered
-    again by the next run, which may find it mended.
+    keys: for each unit one of all that its answers depend on beside the request; see `unit_key`. answer: gets the index
+    of a unit. One that cannot be read has no predictions: its id and the reason go to `on_skip`, and the next run,
+    which may find it mended, answers it again. Errors: AudioError of such a unit without `on_skip`.
     """
     if journal is None:
         journal = Journal(None, "")
-    for unit in units:
-        name = key(unit)
-        predictions = journal.read(name)
+    for row, (unit, key) in enumerate(zip(units, keys)):
+        predictions = journal.read(key)
         if predictions is None:
-            reasons: list[str] = []
-            predictions = tuple(answer(unit, on_skip and _recorded(on_skip, reasons)))
-            if not reasons:
-                journal.add(name, predictions)
+            try:
+                predictions = tuple(answer(row))
+            except AudioError as error:
+                if on_skip is None:
+                    raise
+                on_skip(printable(unit.id), str(error))
+                continue
+            journal.add(key, predictions)
         yield from predictions
-
-
-def _recorded(on_skip: Skip, reasons: list[str]) -> Skip:
-    def skip(name: str, reason: str) -> None:
-        reasons.append(reason)
-        on_skip(name, reason)
-
-    return skip
 
 
 def unit_key(utterances: Iterable[Utterance], *more: Any) -> str:

@@ -16,16 +16,16 @@ from emobridge.data.activity import resolve_detector
 from emobridge.data.audio import AudioError, duration, printable, utterance_seconds
 from emobridge.encoders import fixed_engine
 from emobridge.errors import UserError, count_noun
-from emobridge.features.parallel import Pool
 from emobridge.inference.answering import AnswerRequest, Apart, Together
 from emobridge.inference.features import Skip
 from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.online import Online
-from emobridge.inference.processes import BundleProcesses, InProcesses, start_answering
+from emobridge.inference.processes import InProcesses, start_answering
 from emobridge.inference.routing import Mode, by_domain, modes_of
 from emobridge.inference.rows import answered_rows, chosen_labels
 from emobridge.inference.segments import AnswerPart
+from emobridge.inference.shared import BundleProcesses, apart
 from emobridge.inference.sources import by_channel
 from emobridge.progress import Progress
 from emobridge.settings import Answering
@@ -56,16 +56,14 @@ def predict(
     journal: holds what an earlier run of the same request has answered; with `settings.adapt_online` it is not used,
     and an interrupted run begins anew. on_note: gets what the user should know.
     on_progress: gets seconds of audio.
-    A recogniser with processes (`BundleProcesses`) gives the same rows; where all audio is read before the first row,
-    they are not used. Errors: UserError for settings that the recogniser cannot serve, for several processes with
-    `settings.adapt_online`, and where a process was killed; AudioError for a bad file without `on_skip`.
+    A recogniser with processes (`BundleProcesses`) gives the same rows. Errors: UserError for settings that the
+    recogniser cannot serve, for several processes with `settings.adapt_online`, and where a process was killed;
+    AudioError for a bad file without `on_skip`.
     """
     settings = settings or Answering()
-    processes = recognizer if isinstance(recognizer, BundleProcesses) and recognizer.jobs > 1 else None
-    if isinstance(recognizer, BundleProcesses):
-        recognizer = recognizer.recognizer
+    recognizer, processes = apart(recognizer)
     if processes is not None and settings.adapt_online:
-        raise UserError("jobs: --adapt-online learns from one recording after the other: give --jobs 1")
+        raise UserError("jobs: --adapt-online learns from one recording after the other: give --jobs 1, no --cluster")
     labels = chosen_labels(recognizer.labels, settings)
     units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings)]
     modes = modes_of(recognizer, units, settings.untold or None)
@@ -80,28 +78,22 @@ def predict(
     answering: Apart | Together | InProcesses = Apart(request, journal, settled_by)
     differing: dict[str, None] = {}
 
-    def answer(row: int, on_skip: Skip | None) -> list[Prediction]:
-        unit = units[row]
-        try:
-            predictions = answering.rows(row)
-            if on_note is not None and unit.channel is None and answering.differs(row):
-                differing[unit.path] = None
-        except AudioError as error:
-            if on_skip is None:
-                raise
-            on_skip(printable(unit.id), str(error))
-            return []
+    def answer(row: int) -> list[Prediction]:
+        predictions = answering.rows(row)
+        if on_note is not None and units[row].channel is None and answering.differs(row):
+            differing[units[row].path] = None
         return predictions
 
     with contextlib.ExitStack() as stack:
         if request.is_together:
-            answering = Together(request, store, is_strict=on_skip is None)
-        elif processes is not None and (jobs := min(processes.jobs, sum(key not in journal for key in keys))) > 1:
+            answering = Together(request, store, processes, is_strict=on_skip is None)
+        elif processes is not None:
             stack.enter_context(fixed_engine())
-            start = (processes.bundle, processes.encoder, processes.device, settings, labels)
-            pool = stack.enter_context(Pool(jobs, start_answering, start))
-            answering = InProcesses(request, journal, settled_by, keys, pool)
-        yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
+            arguments = (processes.bundle, processes.encoder, processes.device, settings, labels)
+            crew = processes.crew(sum(key not in journal for key in keys), start_answering, arguments)
+            if crew is not None:
+                answering = InProcesses(request, journal, settled_by, keys, stack.enter_context(crew))
+        yield from answered(units, keys, answer, journal, on_skip)
     if differing and on_note is not None:
         on_note(mixed_note(list(differing)))
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Any
 
 from emobridge.bundle import Recognizer
 from emobridge.data.audio import channels_agree
-from emobridge.features.parallel import Pool
+from emobridge.features.parallel import Crew
 from emobridge.inference.answering import AnswerRequest, Apart
 from emobridge.inference.journal import Journal, unit_key
-from emobridge.inference.routing import Mode
+from emobridge.inference.routing import modes_of
 from emobridge.inference.segments import AnswerPart
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
@@ -23,17 +23,6 @@ from emobridge.types import Prediction, Utterance
 MANY_PARTS = 32  # of a recording: with more, they are shared out
 PARTS_AT_ONCE = 8
 LOOK_AHEAD = 16  # recordings for each process that wait or are finished before their turn
-
-
-@dataclass(frozen=True, slots=True)
-class BundleProcesses:
-    """A recogniser, and processes that read it from its bundle."""
-
-    recognizer: Recognizer
-    bundle: str  # folder
-    encoder: str | None  # where it is now, if it has moved
-    jobs: int
-    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +35,25 @@ class UnitAnswers:
 
 
 class InProcesses:
-    """As `Apart`, with the work done by the processes of a pool that `start_answering` prepared."""
+    """As `Apart`, with the work done by the processes of a crew that `start_answering` prepared."""
 
     def __init__(
-        self, request: AnswerRequest, journal: Journal, settled_by: Sequence[str], keys: Sequence[str], pool: Pool
+        self, request: AnswerRequest, journal: Journal, settled_by: Sequence[str], keys: Sequence[str], crew: Crew
     ) -> None:
         """settled_by: what answers depend on beside the request and the audio. keys: of the units in the journal."""
-        self.request, self.journal, self.settled_by, self.pool = request, journal, settled_by, pool
+        self.request, self.journal, self.settled_by, self.crew = request, journal, settled_by, crew
         self._waiting = iter([unit for unit, key in enumerate(keys) if key not in journal])
-        self._futures: dict[int, Future[UnitAnswers]] = {}
+        self._futures: dict[int, Any] = {}
         self._differing: set[int] = set()
 
     def rows(self, unit: int) -> list[Prediction]:
         """The rows of a unit, by its index; units come in their order. Errors: AudioError where it cannot be read."""
-        ahead = LOOK_AHEAD * self.pool.jobs - len(self._futures)
+        ahead = LOOK_AHEAD * self.crew.jobs - len(self._futures)
         for number in itertools.islice(self._waiting, max(0, ahead)):
             self._submit(number)
         if unit not in self._futures:  # its line in the journal is damaged
             self._submit(unit)
-        answers: UnitAnswers = self.pool.result(self._futures.pop(unit))
+        answers: UnitAnswers = self.crew.result(self._futures.pop(unit))
         if answers.differs:
             self._differing.add(unit)
         rows = list(self._rows_of(unit, answers.parts)) if answers.parts else list(answers.rows)
@@ -77,18 +66,17 @@ class InProcesses:
 
     def _submit(self, unit: int) -> None:
         utterance = replace(self.request.units[unit], speaker=None)
-        self._futures[unit] = self.pool.submit(_answer_unit, utterance, self.request.modes[unit])
+        self._futures[unit] = self.crew.submit(_answer_unit, utterance)
 
     def _rows_of(self, unit: int, parts: Sequence[AnswerPart]) -> Iterator[Prediction]:
         """The rows of many parts, each from the journal where it is there, and written to it."""
-        mode = self.request.modes[unit]
         keys = [unit_key([part.utterance], *self.settled_by, "part") for part in parts]
         missing = [index for index, key in enumerate(keys) if self.journal.read(key) is None]
         groups = [missing[first : first + PARTS_AT_ONCE] for first in range(0, len(missing), PARTS_AT_ONCE)]
-        futures = [self.pool.submit(_answer_parts, [parts[index] for index in group], mode) for group in groups]
+        futures = [self.crew.submit(_answer_parts, [parts[index] for index in group]) for group in groups]
         fresh: dict[int, Prediction] = {}
         for done, (group, future) in enumerate(zip(groups, futures), 1):
-            for index, row in zip(group, self.pool.result(future)):
+            for index, row in zip(group, self.crew.result(future)):
                 fresh[index] = row
                 self.journal.add(keys[index], [row])
             self.request.report(unit, done / len(groups))
@@ -110,12 +98,14 @@ def _ignore(unit: int, share: float) -> None:
     """No progress: the other process reports it."""
 
 
-def _answering(utterances: list[Utterance], modes: list[Mode]) -> Apart:
-    return Apart(replace(_request, units=utterances, modes=modes), Journal(None, ""), ())
+def _answering(utterance: Utterance) -> Apart:
+    """Who answers is decided anew: a branch that was sent would be none of this process's recogniser."""
+    modes = modes_of(_request.recognizer, [utterance], _request.settings.untold or None)
+    return Apart(replace(_request, units=[utterance], modes=modes), Journal(None, ""), ())
 
 
-def _answer_unit(utterance: Utterance, mode: Mode) -> UnitAnswers:
-    apart = _answering([utterance], [mode])
+def _answer_unit(utterance: Utterance) -> UnitAnswers:
+    apart = _answering(utterance)
     parts = apart.parts(0)
     differs = utterance.channel is None and not channels_agree(utterance)
     if len(parts) > MANY_PARTS:
@@ -123,7 +113,7 @@ def _answer_unit(utterance: Utterance, mode: Mode) -> UnitAnswers:
     return UnitAnswers(tuple(apart.row(part, (0, index)) for index, part in enumerate(parts)), (), differs)
 
 
-def _answer_parts(parts: list[AnswerPart], mode: Mode) -> list[Prediction]:
-    apart = _answering([parts[0].utterance], [mode])
+def _answer_parts(parts: list[AnswerPart]) -> list[Prediction]:
+    apart = _answering(parts[0].utterance)
     apart.encoded_parts.settle(0, parts)
     return [apart.row(part, (0, index)) for index, part in enumerate(parts)]

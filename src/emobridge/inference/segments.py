@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from emobridge.data.activity import LEAST_SPEECH, PADDING, speech_segments
-from emobridge.data.audio import utterance_pieces, utterance_seconds
+from emobridge.data.audio import ReadPieces, utterance_pieces, utterance_seconds
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 
@@ -29,15 +29,21 @@ class AnswerPart:
     reason: str = ""  # NO_SPEECH, TOO_SHORT or TOO_LONG; "" where it can be answered
 
 
-def parts_of(utterance: Utterance, settings: Answering) -> list[AnswerPart]:
+def parts_of(utterance: Utterance, settings: Answering, read_pieces: ReadPieces = utterance_pieces) -> list[AnswerPart]:
     """The parts of an utterance in order, at least one. The audio is read once, in pieces.
 
     Errors: AudioError where it cannot be read.
     """
     start, seconds = utterance.start, utterance_seconds(utterance)
-    speech = [(start + begin, start + end) for begin, end in speech_of(utterance, settings.detector)]
+    longest = LONGEST_ROW if start > 0 or utterance.end is not None else settings.longest
+    kind = settings.segments
+    if kind == "auto":
+        kind = "speech" if seconds > longest + TIME_ROUNDING else "whole"
+    enough = _least_speech(seconds) if kind == "whole" else math.inf
+    detected = speech_of(utterance, settings.detector, read_pieces, enough=enough)
+    speech = [(start + begin, start + end) for begin, end in detected]
     whole = (start, start + seconds)
-    spans = list(_spans(whole, speech, settings, has_times=start > 0 or utterance.end is not None))
+    spans = list(_spans(whole, speech, settings, kind))
     return [
         AnswerPart(
             utterance if span == whole else replace(utterance, start=span[0], end=span[1]),
@@ -48,12 +54,15 @@ def parts_of(utterance: Utterance, settings: Answering) -> list[AnswerPart]:
     ]
 
 
-def speech_of(utterance: Utterance, detector: str) -> list[Span]:
+def speech_of(
+    utterance: Utterance, detector: str, read_pieces: ReadPieces = utterance_pieces, *, enough: float = math.inf
+) -> list[Span]:
     """The stretches of an utterance in which somebody speaks, in s from its start, without the detector's padding.
 
-    The audio is read once, in pieces. Errors: AudioError where it cannot be read.
+    The audio is read once, in pieces. enough: in s; stretches behind so much speech may be missing.
+    Errors: AudioError where it cannot be read.
     """
-    detected = speech_segments(utterance_pieces(utterance), detector=detector)
+    detected = speech_segments(read_pieces(utterance), detector=detector, enough=enough)
     return list(_unpadded(detected, utterance_seconds(utterance)))
 
 
@@ -66,12 +75,8 @@ def has_speech(utterance: Utterance) -> bool:
     return part.reason not in (NO_SPEECH, TOO_SHORT)
 
 
-def _spans(whole: Span, speech: Sequence[Span], settings: Answering, has_times: bool) -> Iterator[Span]:
-    """The parts by `settings.segments`; none in a recording without speech that is cut by speech."""
-    start, end = whole
-    kind = settings.segments
-    if kind == "auto":
-        kind = "speech" if end - start > (LONGEST_ROW if has_times else settings.longest) + TIME_ROUNDING else "whole"
+def _spans(whole: Span, speech: Sequence[Span], settings: Answering, kind: str) -> Iterator[Span]:
+    """The parts by kind, of `settings.segments` but auto; none in a recording without speech that is cut by speech."""
     if kind == "whole":
         yield whole
     elif kind == "windows":
@@ -122,3 +127,8 @@ def _reason(span: Span, speech: Sequence[Span]) -> str:
     if seconds <= 0 or seconds < LEAST_SHARE * length:
         return NO_SPEECH
     return TOO_SHORT if seconds < LEAST_SPEECH - TIME_ROUNDING else ""
+
+
+def _least_speech(seconds: float) -> float:
+    """Seconds of speech with which a part of so many seconds has an answer."""
+    return max(LEAST_SHARE * seconds, LEAST_SPEECH)

@@ -295,9 +295,13 @@ class Method(ABC):
     def loss(self, step: Step) -> dict[str, Tensor]:
         """Terms of the loss by name, scalars; the loop minimises their sum. Heads of a closed form do without."""
 
-    def settle(self, solutions: Sequence[LinearMap]) -> LinearMap:
-        """The map that a head of a closed form ends with, of those that were solved one after the other."""
-        return solutions[-1]
+    def settle(self, solutions: Sequence[LinearMap], target: Tensor) -> tuple[LinearMap, dict[str, float]]:
+        """The map that a head of a closed form ends with, of those that were solved one after the other, and what the
+        log says of it.
+
+        target: (N, k) of the unlabelled target, as the maps take it; of no rows where the method sees none.
+        """
+        return solutions[-1], {}
 
 
 def balanced_weights(labelled: Labelled, classes: int, enabled: bool = True) -> Tensor:

@@ -46,10 +46,10 @@ class ProbedEncoder:
         return f"{self.name} with random weights" if self.weights == "random" else self.name
 
     def open(self, device: str = "cpu") -> Encoder:
-        """The encoder itself, on a device. Errors: UserError as `load_encoder` and `choose_device` have them."""
-        chosen = choose_device(device)
+        """The encoder itself, on a device. Errors: UserError as `load_encoder` and `move` have them."""
+        choose_device(device)
         encoder = open_encoder(self.source, dict(self.options))
-        move(encoder, chosen)
+        move(encoder, device)
         return encoder
 
 

@@ -101,7 +101,7 @@ def _extract(
                 plan.encoder.open,
                 corpus.utterances,
                 jobs=plan.settings.jobs,
-                workers=encoding(plan.settings.cluster, store.folder.parent),
+                workers=encoding(plan.settings.cluster, store.folder.parent, device=plan.settings.device),
                 strict=strict,
                 on_progress=report,
             )

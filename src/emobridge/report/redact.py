@@ -110,6 +110,11 @@ def redacted_predictions(rows: Iterable[Prediction]) -> Iterator[Prediction]:
         )  # fmt: skip
 
 
+def recording_names(rows: Iterable[Prediction]) -> dict[str, str]:
+    """What `redacted_predictions` calls each recording, without its ending, by its path or, without one, its id."""
+    return _numbered("recording", (row.path or row.id for row in rows))
+
+
 def _without_path(row: Prediction) -> str:
     return portable(row.reason.replace(row.path, "the file").replace(row.id, "it")) if row.path else row.reason
 

@@ -86,7 +86,7 @@ class DrawnCall:
     name: str
     seconds: float
     source: str  # the address of its sound; "" where there is none
-    is_beside: bool  # whether the sound is a file beside the page
+    is_linked: bool  # whether the sound is a file beside the page
     synthetic: bool
     channels: tuple[DrawnChannel, ...]
 
@@ -122,9 +122,12 @@ def timeline_part(name: str, seconds: float, rows: Sequence[Prediction], *, synt
     seconds: of the recording, above 0. rows: in order of time. The script of the page gives the sound an address, draws
     waveform and spectrogram of `data-channel` on the canvases, and calls timeline.js.
     """
-    numbers = sorted({row.channel for row in rows}, key=lambda number: -1 if number is None else number)
-    channels = (DrawnChannel(number, tuple(row for row in rows if row.channel == number)) for number in numbers)
-    call = DrawnCall(name, seconds, "", False, synthetic, tuple(channels))
+    by_channel: dict[int | None, list[Prediction]] = {}
+    for row in rows:
+        by_channel.setdefault(row.channel, []).append(row)
+    numbers = sorted(by_channel, key=lambda number: -1 if number is None else number)
+    channels = tuple(DrawnChannel(number, tuple(by_channel[number])) for number in numbers)
+    call = DrawnCall(name, seconds, "", False, synthetic, channels)
     return _template("timeline_calls.html").render(**_context([call]), has_sound=True, is_part=True)
 
 

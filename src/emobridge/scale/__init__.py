@@ -23,15 +23,16 @@ def fitting(address: str, *folders: str | Path | None, with_gpus: bool = False) 
     return Tasks(address, _shared(folders), with_gpus)
 
 
-def encoding(address: str, *folders: str | Path | None) -> Workers | None:
-    """Who listens to audio: the GPUs of the cluster at an address where it has any, else its CPUs, as a pipeline of Ray
-    Data; None without an address. folders, errors: as `fitting`.
+def encoding(address: str, *folders: str | Path | None, device: str = "auto") -> Workers | None:
+    """Who encodes audio: the GPUs of the cluster at an address, or its CPUs where it has none; None without an address.
+
+    device: cpu takes no GPU; each process sees a single one. folders, errors: as `fitting`.
     """
     if not address:
         return None
     from emobridge.scale.workers import Pipeline
 
-    return Pipeline(address, _shared(folders), with_gpus=True)
+    return Pipeline(address, _shared(folders), with_gpus=device.strip().casefold() != "cpu")
 
 
 def _shared(folders: tuple[str | Path | None, ...]) -> tuple[str, ...]:

@@ -24,9 +24,9 @@ class Setup:
     key: str  # of this piece of work
     folder: str  # that relative paths begin at
     shared: tuple[str, ...]  # files that the command has just made: who does not see them sees another disk
+    engine: str  # the exact engine of frozen encoders, for the same bytes everywhere
     start: Callable[..., None]
     arguments: tuple[Any, ...]
-    work: Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +41,36 @@ class Failure:
         raise self.error from RuntimeError(f"on the cluster:\n{self.trace}")
 
 
-_ready: Setup | None = None  # what this process has prepared for
+_ready = ""  # the key of the work that this process has prepared for
 
 
-def outcome(item: bytes, setup: Callable[[], bytes], key: str) -> bytes:
-    """The pickled result of a pickled item, or its Failure. setup: fetches the pickled Setup, whose key is `key`."""
+def outcome(task: bytes, setup: Callable[[], bytes], key: str) -> bytes:
+    """The pickled result of a pickled pair (work, items), or its Failure.
+
+    setup: fetches the pickled Setup, whose key is `key`.
+    """
     try:
-        result = _prepared(setup, key).work(pickle.loads(item))
+        _prepare(setup, key)
+        work, items = pickle.loads(task)
+        result = work(*items)
         return pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         return pickle.dumps(_failure(error))
 
 
-def _prepared(setup: Callable[[], bytes], key: str) -> Setup:
+def _prepare(setup: Callable[[], bytes], key: str) -> None:
     global _ready
-    if _ready is None or _ready.key != key:
-        import torch
+    if _ready == key:
+        return
+    _ready = ""
+    import torch
 
-        _ready = None
-        ready: Setup = pickle.loads(setup())
-        torch.set_num_threads(1)  # as in the processes of --jobs
-        _enter(ready.folder, ready.shared)
-        ready.start(*ready.arguments)
-        _ready = ready
-    return _ready
+    ready: Setup = pickle.loads(setup())
+    torch.set_num_threads(1)  # as in the processes of --jobs
+    os.environ["EMOBRIDGE_ENGINE"] = ready.engine
+    _enter(ready.folder, ready.shared)
+    ready.start(*ready.arguments)
+    _ready = key
 
 
 def _enter(folder: str, shared: Sequence[str]) -> None:

@@ -13,11 +13,12 @@ import pickle
 import secrets
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from emobridge.encoders import fixed_engine
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.scale.cluster import check_address, connected, devices
@@ -25,7 +26,68 @@ from emobridge.scale.worker import Failure, Setup, outcome
 
 RETRIES = 3  # how often what was lost with a machine or a process is given to another one
 BLOCKS = 32  # of items for each device: what a task of the pipeline works on
-Finished = Generator[tuple[int, bytes], None, None]  # the index of an item and its pickled outcome, as they come
+Finished = Generator[tuple[int, Any], None, None]  # the index of an item and its result
+
+
+class RayCrew:
+    """As `features.parallel.Pool`, with Ray tasks on a connected cluster in place of the processes of this machine."""
+
+    def __init__(self, ray: Any, setup: Setup, *, gpus: bool) -> None:
+        """gpus: each task has a GPU, else a CPU."""
+        cpus, of_cluster = devices(ray)
+        self.ray, self.key = ray, setup.key
+        self.has_gpus = gpus and of_cluster > 0
+        self.jobs = of_cluster if self.has_gpus else cpus
+        self.setup = partial(ray.get, ray.put(_pickled(setup)))
+        options = {"num_cpus": 1, "num_gpus": int(self.has_gpus), "max_retries": RETRIES, "max_calls": 0}
+        self._task = ray.remote(**options)(outcome)
+        self._waiting: dict[Any, None] = {}
+
+    def __enter__(self) -> RayCrew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for reference in self._waiting:
+            self.ray.cancel(reference, force=True)
+
+    def submit(self, work: Callable[..., Any], *items: Any) -> Any:
+        """As `Pool` has it: a reference of Ray."""
+        reference = self._task.remote(_pickled((work, items)), self.setup, self.key)
+        self._waiting[reference] = None
+        return reference
+
+    def result(self, future: Any) -> Any:
+        """What came of it. Errors: those of the work, and of Ray for work that its processes died of."""
+        self._waiting.pop(future, None)
+        return _result(self.ray.get(future))
+
+    def finished(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Finished:
+        """The results of items, by their indices, as they come. Errors: as `result`."""
+        numbers = {self.submit(work, item): index for index, item in enumerate(items)}
+        waiting = list(numbers)
+        while waiting:
+            (ready,), waiting = self.ray.wait(waiting)
+            yield numbers[ready], self.result(ready)
+
+    def piped(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Finished:
+        """The same as a pipeline of Ray Data."""
+        ray = self.ray
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        count = min(len(items), BLOCKS * self.jobs)
+        rows = [  # a block has items from everywhere: where the long ones come first, blocks take equally long
+            {"index": index, "task": _pickled((work, (items[index],)))}
+            for first in range(count)
+            for index in range(first, len(items), count)
+        ]
+        source = ray.data.from_items(rows, override_num_blocks=count)
+        gpus = 1 if self.has_gpus else None
+        options = {"batch_size": 1, "num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES}
+        with warnings.catch_warnings():  # Ray 2.64 will do without max_retries
+            warnings.simplefilter("ignore")
+            pipeline = source.map_batches(partial(_work_on_batch, setup=self.setup, key=self.key), **options)
+        for row in pipeline.iter_rows():
+            yield row["index"], _result(row["result"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +105,26 @@ class Tasks:
     def __post_init__(self) -> None:
         check_address(self.address)
 
+    def sharing(self, *folders: str | Path) -> Tasks:
+        """The same for work that keeps its results in these folders."""
+        return replace(self, folders=tuple(map(str, folders)))
+
+    @contextlib.contextmanager
+    def crew(self, start: Callable[..., None], arguments: Sequence[Any]) -> Iterator[RayCrew]:
+        """Processes of one thread that begin with start(*arguments); the end of the block cancels what is under way.
+
+        Errors: UserError where no cluster answers, for a machine that does not share the folders, and for work that its
+        processes died of.
+        """
+        key = secrets.token_hex(8)
+        with contextlib.ExitStack() as stack:
+            marks = tuple(stack.enter_context(_mark(Path(folder), key)) for folder in dict.fromkeys(self.folders))
+            ray = stack.enter_context(connected(self.address))
+            stack.enter_context(_given_up())
+            with fixed_engine():
+                setup = Setup(key, os.getcwd(), marks, os.environ["EMOBRIDGE_ENGINE"], start, tuple(arguments))
+            yield stack.enter_context(RayCrew(ray, setup, gpus=self.with_gpus))
+
     def run(
         self,
         work: Callable[[Any], Any],
@@ -52,72 +134,31 @@ class Tasks:
         arguments: Sequence[Any],
         progress: Callable[[int, int], None] = lambda done, count: None,
     ) -> list[Any]:
-        """work(item) of each item, in their order, in processes of one thread that begin with start(*arguments).
-
-        Errors: those of `work`; UserError where no cluster answers, for a machine that does not share the folders, and
-        for an item that its processes died of.
-        """
+        """work(item) of each item, in their order, in a crew. Errors: as `crew`, and those of `work`."""
         if not items:
             return []
         results: list[Any] = [None] * len(items)
-        key = secrets.token_hex(8)
-        with contextlib.ExitStack() as stack:
-            marks = tuple(stack.enter_context(_mark(Path(folder), key)) for folder in dict.fromkeys(self.folders))
-            ray = stack.enter_context(connected(self.address))
-            stack.enter_context(_given_up())
-            setup = Setup(key, os.getcwd(), marks, start, tuple(arguments), work)
-            fetch = partial(ray.get, ray.put(_pickled(setup)))
-            finished = stack.enter_context(contextlib.closing(self._finished(ray, items, fetch, key)))
-            for done, (index, content) in enumerate(finished, 1):
-                results[index] = _result(content)
+        with self.crew(start, arguments) as crew, contextlib.closing(self._finished(crew, work, items)) as finished:
+            for done, (index, result) in enumerate(finished, 1):
+                results[index] = result
                 progress(done, len(items))
         return results
 
-    def _finished(self, ray: Any, items: Sequence[Any], setup: Callable[[], bytes], key: str) -> Finished:
-        _, gpus = self._devices(ray)
-        task = ray.remote(num_cpus=1, num_gpus=min(1, gpus), max_retries=RETRIES, max_calls=0)(outcome)
-        numbers = {task.remote(_pickled(item), setup, key): index for index, item in enumerate(items)}
-        waiting = list(numbers)
-        try:
-            while waiting:
-                (ready,), waiting = ray.wait(waiting)
-                yield numbers[ready], ray.get(ready)
-        finally:
-            for reference in waiting:
-                ray.cancel(reference, force=True)
-
-    def _devices(self, ray: Any) -> tuple[int, int]:
-        """The CPUs of the cluster, and the GPUs that are used."""
-        cpus, gpus = devices(ray)
-        return cpus, gpus if self.with_gpus else 0
+    def _finished(self, crew: RayCrew, work: Callable[[Any], Any], items: Sequence[Any]) -> Finished:
+        return crew.finished(work, items)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline(Tasks):
     """The same as a pipeline of Ray Data: for clips, of which there are so many that few may be under way at a time."""
 
-    def _finished(self, ray: Any, items: Sequence[Any], setup: Callable[[], bytes], key: str) -> Finished:
-        cpus, gpus = self._devices(ray)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        count = min(len(items), BLOCKS * (gpus or cpus))
-        rows = [  # a block has items from everywhere: where the long ones come first, blocks take equally long
-            {"index": index, "item": _pickled(items[index])}
-            for first in range(count)
-            for index in range(first, len(items), count)
-        ]
-        source = ray.data.from_items(rows, override_num_blocks=count)
-        options = {"batch_size": 1, "num_cpus": 1, "num_gpus": 1 if gpus else None, "max_retries": RETRIES}
-        with warnings.catch_warnings():  # Ray 2.64 will do without max_retries
-            warnings.simplefilter("ignore")
-            pipeline = source.map_batches(partial(_work_on_batch, setup=setup, key=key), **options)
-        for row in pipeline.iter_rows():
-            yield row["index"], row["result"]
+    def _finished(self, crew: RayCrew, work: Callable[[Any], Any], items: Sequence[Any]) -> Finished:
+        return crew.piped(work, items)
 
 
 def _work_on_batch(batch: dict[str, Any], *, setup: Callable[[], bytes], key: str) -> dict[str, list[Any]]:
     """Of a batch of one item: its index and its pickled outcome."""
-    return {"index": list(batch["index"]), "result": [outcome(item, setup, key) for item in batch["item"]]}
+    return {"index": list(batch["index"]), "result": [outcome(task, setup, key) for task in batch["task"]]}
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def answer_response(answer: Answer, model: ServedModel, form: str) -> Response:
             "model": model.name,
             "seconds": round(answer.seconds, 3),
             "notes": list(answer.notes),
-            "rows": [row(prediction, model) for prediction in answer.rows],
+            "rows": [row_of_model(prediction, model) for prediction in answer.rows],
         }
         return JSONResponse(body)
     # The path of a row is a name of the caller's: no file of that name is looked at, since the length is known.
@@ -59,7 +59,7 @@ def answer_response(answer: Answer, model: ServedModel, form: str) -> Response:
     return Response(text, media_type=MEDIA_TYPES[form])
 
 
-def row(prediction: Prediction, model: ServedModel) -> dict[str, Any]:
+def row_of_model(prediction: Prediction, model: ServedModel) -> dict[str, Any]:
     """A row as `emobridge predict --format json` writes it."""
     return row_of(prediction, Origin(_trained_on(model)))
 

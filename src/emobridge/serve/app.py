@@ -47,6 +47,7 @@ def make_service_app(
     )
     _add(app, "/predict", "POST", endpoints.predict, openapi.predicting())
     _add(app, "/diarize", "POST", endpoints.diarize, openapi.diarizing())
+    _add(app, "/convert", "POST", endpoints.convert, openapi.converting())
     _add(app, "/models", "GET", endpoints.models, openapi.models_listing())
     _add(app, "/healthz", "GET", endpoints.healthz, openapi.health())
     _add(app, "/metrics", "GET", endpoints.metrics, openapi.counters())

@@ -47,8 +47,8 @@ class TokenCheck:
 class Guard:
     """Lets requests pass that may ask, and counts all of them.
 
-    names: by which browsers may call a service without a token, beside addresses and localhost. routes: the addresses
-    that are counted one by one.
+    names: by which a service without a token may be called, beside addresses and localhost. routes: the addresses that
+    are counted one by one.
     """
 
     def __init__(
@@ -85,24 +85,26 @@ class Guard:
     def _check(self, connection: HTTPConnection) -> None:
         if self._service.stopping.is_set():
             raise Refusal(503, STOPPING)
-        if connection.scope.get("method") not in ("GET", "HEAD"):
-            self._check_origin(connection.headers)
-        path = connection.scope["path"]
-        if path not in PUBLIC and not path.startswith("/static/"):
-            text = bearer(connection.headers)
+        headers, path = connection.headers, connection.scope["path"]
+        is_reading = connection.scope.get("method") in ("GET", "HEAD")
+        is_public = path in PUBLIC or path.startswith("/static/")
+        if not is_reading and not is_same_origin(headers):
+            raise Refusal(403, "the pages of other sites cannot use this service")
+        if "origin" in headers or (is_reading and not is_public):  # browsers name the origin of all but what is read
+            self._check_name(headers)
+        if not is_public:
+            text = bearer(headers)
             if text is not None or connection.scope["type"] == "http":  # a socket may bring it in its first message
                 self._tokens.check(text)
 
-    def _check_origin(self, headers: Headers) -> None:
-        """Errors: Refusal (403) for what the page of another site sends.
+    def _check_name(self, headers: Headers) -> None:
+        """Errors: Refusal (403) for a name that may be another site's, at a service without a token.
 
-        Such a page may also call this machine by a name of its own, which a browser then takes for one origin: what a
-        browser sends to a service without a token must call it by an address, localhost, or one of the names.
+        The page of such a site may call this machine by a name of its own, which a browser then takes for one origin:
+        what a browser may have sent must call it by an address, localhost, or one of the names.
         """
-        if not is_same_origin(headers):
-            raise Refusal(403, "the pages of other sites cannot use this service")
         host = host_name(headers.get("host", ""))
-        if "origin" in headers and not self._tokens.is_needed and not is_own_name(host) and host not in self._names:
+        if not self._tokens.is_needed and not is_own_name(host) and host not in self._names:
             raise Refusal(403, "this service does not know itself by that name: see --hostname")
 
 

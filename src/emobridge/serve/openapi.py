@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emobridge.serve.answers import MEDIA_TYPES
+from emobridge.serve.conversion import CONVERTED_TYPES, GivenAnswer
 from emobridge.serve.fields import DIARIZING, PREDICTING, FieldGroup, form_schema
 
 EXAMPLE_ROW = {
@@ -20,7 +21,7 @@ EXAMPLE_ANSWER = {"model": "de", "seconds": 4.2, "notes": [], "rows": [EXAMPLE_R
 STATUS_REASONS = {
     400: "The request is damaged.",
     401: "The token is missing or wrong.",
-    403: "The page of another site asks.",
+    403: "The page of another site asks, or the service is called by a name that may be such a site's.",
     404: "No such address.",
     405: "The address does not take this method.",
     408: "The body came too slowly.",
@@ -113,12 +114,42 @@ def _upload(group: FieldGroup) -> dict[str, Any]:
     }
 
 
+def converting() -> dict[str, Any]:
+    """What FastAPI is told of `/convert`."""
+    schema = GivenAnswer.model_json_schema()
+    schema["properties"]["rows"]["items"] = schema.pop("$defs")["ConvertedRow"]
+    given = {"name": "call.wav", "seconds": 4.2, "rows": [EXAMPLE_ROW]}
+    content: dict[str, Any] = {media_type: {"schema": {"type": "string"}} for media_type in CONVERTED_TYPES.values()}
+    content["application/json"] = {"schema": {"type": "array", "items": ROW_SCHEMA}, "example": [EXAMPLE_ROW]}
+    return {
+        "responses": {
+            200: {"description": "The rows, in the format that was asked for.", "content": content},
+            **refusals(400, 401, 403, 408, 413, 422, 429, 503),
+        },
+        "openapi_extra": {
+            "parameters": [
+                {
+                    "name": "format",
+                    "in": "query",
+                    "required": True,
+                    "description": "Format of the rows; html is the timeline of the page.",
+                    "schema": {"type": "string", "enum": list(CONVERTED_TYPES)},
+                }
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": schema, "example": given}},
+            },
+        },
+    }
+
+
 def models_listing() -> dict[str, Any]:
     """What FastAPI is told of `/models`."""
     return {
         "responses": {
             200: _response("The models.", MODELS_SCHEMA, {"models": [EXAMPLE_MODEL]}),
-            **refusals(401, 429, 503),
+            **refusals(401, 403, 429, 503),
         }
     }
 
@@ -139,7 +170,7 @@ def health() -> dict[str, Any]:
 def counters() -> dict[str, Any]:
     """What FastAPI is told of `/metrics`."""
     text = {"description": "Counters.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    return {"responses": {200: text, **refusals(401, 429, 503)}}
+    return {"responses": {200: text, **refusals(401, 403, 429, 503)}}
 
 
 def _response(description: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from emobridge.settings import Answering, Diarizing, Live
+from emobridge.settings import Answering, Diarizing, Live, check_part, option
 from emobridge.types import Prediction
 
 
@@ -29,15 +29,22 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may cost, and how much may wait. Sizes are bytes, times are seconds."""
+    """What a request may cost, and how much may wait. Sizes are bytes, times are seconds. Errors: UserError."""
 
-    workers: int = 1  # processes that answer
-    waiting: int = 1  # requests that may wait for each worker; more are answered 429
-    body: int = 50_000_000  # bytes of an upload
-    duration: float = 3600.0  # s of sound in one request
-    request: float = 600.0  # s that one answer may take, before its worker is ended
-    streams: int = 4  # live streams at once, over all workers
-    stop: float = 20.0  # s that answers under way have when the service is stopped
+    workers: int = option(1, help="Processes that answer; each holds all models.", least=1)
+    waiting: int = option(1, help="Requests that may wait for each worker; more are answered 429.", least=0)
+    body: int = option(50_000_000, help="Bytes of a recording.", flag="largest-body", least=1)
+    duration: float = option(3600.0, help="Seconds of sound in a recording.", flag="longest-recording", above=0)
+    request: float = option(
+        600.0, help="Seconds that an answer may take, before its worker is ended.", flag="request-seconds", above=0
+    )
+    streams: int = option(4, help="Live streams at once, over all workers.", least=0)
+    stop: float = option(
+        20.0, help="Seconds that answers under way have when the service is stopped.", flag="stop-seconds", above=0
+    )
+
+    def __post_init__(self) -> None:
+        check_part(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ The page calls the same endpoints as any other client. It is whole in memory: a 
 
 from __future__ import annotations
 
-import asyncio
 from importlib import resources
 
 from starlette.exceptions import HTTPException
@@ -13,25 +12,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from emobridge.serve.conversion import CONVERTED_TYPES, convert, read_answer
-from emobridge.serve.records import Busy, Limits
-from emobridge.web.requests import read_body
+from emobridge.serve.records import Limits
 
 STATIC_SECONDS = 600  # that a browser may keep a script or a style sheet
-LARGEST_ANSWER = 12_000_000  # bytes of JSON that is converted, about 25,000 rows
-ANSWER_SECONDS = 60.0  # for it to arrive
-MOST_CONVERSIONS = 8  # at a time; more are answered 429
-CONVERSION_RETRY = 1.0  # s
 TYPES = {"js": "text/javascript", "css": "text/css"}
 # What the page shares with the page of `diarize`.
 REPORT_FILES = ("style.css", "timeline.css", "timeline.js")
 
 
 def page_routes(limits: Limits) -> list[Route]:
-    """The routes of the page: `/`, `/static/NAME`, and `/convert`, which makes files of answers.
-
-    The first two hold nothing of the models; whoever asks for a token asks for it at `/convert` too.
-    """
+    """The routes of the page: `/` and `/static/NAME`, which hold nothing of the models."""
     page, files = _page(limits), _static_files()
 
     async def index(request: Request) -> Response:
@@ -47,28 +37,7 @@ def page_routes(limits: Limits) -> list[Route]:
     return [
         Route("/", index, methods=["GET"]),
         Route("/static/{name}", static, methods=["GET"]),
-        Route("/convert", Converter().answer, methods=["POST"]),
     ]
-
-
-class Converter:
-    """Makes files of answers, a bounded number at a time."""
-
-    def __init__(self) -> None:
-        self._running = 0
-
-    async def answer(self, request: Request) -> Response:
-        """The rows of an answer in the format that `?format=` names. Errors: Refusal, UserError, Busy."""
-        form = request.query_params.get("format", "")
-        if self._running >= MOST_CONVERSIONS:
-            raise Busy(CONVERSION_RETRY)
-        self._running += 1
-        try:
-            body = await read_body(request, largest=LARGEST_ANSWER, seconds=ANSWER_SECONDS)
-            text = await asyncio.to_thread(lambda: convert(read_answer(body), form))
-        finally:
-            self._running -= 1
-        return Response(text, media_type=CONVERTED_TYPES[form])
 
 
 def _page(limits: Limits) -> str:

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from emobridge.diarization.pcm import SCALES
 from emobridge.errors import UserError
 from emobridge.files import parse_json
-from emobridge.serve.answers import row
+from emobridge.serve.answers import row_of_model
 from emobridge.serve.errors import Gone, error_response, line_of, service_log
 from emobridge.serve.fields import StreamRequest
 from emobridge.serve.guard import STOPPING, TokenCheck, bearer
@@ -162,7 +162,7 @@ class _Sound:
 
 async def _send_answers(websocket: WebSocket, stream: SoundStream, model: ServedModel) -> None:
     async for prediction in stream.answers():
-        await websocket.send_json(row(prediction, model))
+        await websocket.send_json(row_of_model(prediction, model))
 
 
 async def _receive(websocket: WebSocket, seconds: float) -> str | bytes:

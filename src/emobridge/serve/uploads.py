@@ -168,8 +168,8 @@ class _Form:
     def _begin_header(self) -> None:
         self._header = [b"", b""]
 
-    def _add_header(self, place: int, data: bytes) -> None:
-        self._header[place] += data
+    def _add_header(self, part: int, data: bytes) -> None:
+        self._header[part] += data
 
     def _end_header(self) -> None:
         name, value = self._header

@@ -48,7 +48,6 @@ from emobridge.types import SPEECH_PREFIX, short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
-GUARD_HEAD = Plugin("discriminant", (("shrinkage", 0.5),))  # by which the threshold of the guard was chosen
 TRAINED_HEAD = "single"  # of methods whose own head has a closed form, where an encoder takes part
 NEIGHBOURS = 1  # layers on each side of the middle one
 LEAST_FEATURES = 100  # features at least that dropout leaves at a time
@@ -188,7 +187,7 @@ def decide(
 ) -> Decision:
     """The cases of a request, complete: with layer, guarded corpora and the dropout of their heads.
 
-    A choice of a layer and the guard train the baseline, and nothing else: what they say does not depend on the method.
+    A choice of a layer trains the baseline, and nothing else: what it and the guard say does not depend on the method.
     """
     speech = runner.speech
     for name in (*request.features.by_corpus, *request.split.by_utterance):
@@ -206,7 +205,7 @@ def decide(
             case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
         if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
             if case.layer not in measured:
-                measured[case.layer] = varieties(runner, guard_case(replace(baseline, layer=case.layer)))
+                measured[case.layer] = varieties(speech, case)
             case = _guarded(case, measured[case.layer])
         cases.append(with_dropout(case, width_of(case, encoder)))
     first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())
@@ -238,13 +237,6 @@ def layer_scores(
         scores.append((layer, ua_of(source, predicted, case.labels)))
         progress(index + 1, len(speech.layers))
     return tuple(scores)
-
-
-def guard_case(baseline: Case) -> Case:
-    """The system by which the guard measures a corpus: the baseline with GUARD_HEAD and default training."""
-    statistics = views_of(baseline.statistics)[0]
-    plain = replace(_plain(baseline), head=GUARD_HEAD, training=Training(), statistics=statistics)
-    return replace(plain, align="none", normalise="corpus", by_corpus=())
 
 
 def with_dropout(case: Case, width: int) -> Case:

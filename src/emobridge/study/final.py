@@ -17,10 +17,8 @@ from emobridge.encoders.base import Encoder
 from emobridge.features.familiarity import Familiarity, fit_familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.features.source_moments import SourceMoments, fit_source_moments
-from emobridge.heads.base import ClosedFormHead, LinearMap
-from emobridge.methods.base import BASELINE
-from emobridge.options import Plugin
-from emobridge.study.cases import guard_case
+from emobridge.heads.base import ClosedFormHead
+from emobridge.study.guard import guard_map
 from emobridge.study.run import Runner, method_name
 from emobridge.training.case import Case
 from emobridge.training.inputs import Recordings
@@ -86,14 +84,7 @@ def _source_moments(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> S
     x = normalised_rows(speech, rows, domains, case.normalise).flatten(1)
     label, corpus = (torch.from_numpy(values[rows]) for values in (speech.label, speech.domain_of))
     moments = fit_source_moments(x, label, corpus, domains[:-1], case.classes)
-    return replace(moments, guard=_guard_of(runner, case, fold)) if case.normalise.startswith("speaker") else moments
-
-
-def _guard_of(runner: Runner, case: Case, fold: Fold) -> LinearMap:
-    """What the guard measures speech with: a map of the source alone, whatever the target."""
-    measuring = guard_case(replace(case, method=Plugin(BASELINE)))
-    output = runner.train(measuring, 0, fold, runner.key(measuring, 0, fold)).head.output
-    return LinearMap(output.weight.detach(), output.bias.detach())
+    return replace(moments, guard=guard_map(runner.speech, case)) if case.normalise.startswith("speaker") else moments
 
 
 def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Familiarity | None:

@@ -3,26 +3,29 @@
 A speaker's own mean then IS the emotion, and taking it out leaves nothing; so with the mean of a sentence. It shows in
 the variety of the emotions inside speakers or texts (see scores/variety.py): of a source by its labels; of the target,
 which has none, by the scores of a model of the source, where everything is normalised by corpus and nothing is aligned.
-It is always the same head and training, whatever the run asks for: what is measured belongs to the corpus.
+It is always the same model, whatever the run asks for: what is measured belongs to the corpus. It hears little of
+voices (training/voice_blind.py), and LEAST_PROBABILITY bounds what a few answers of a wrongly sure model may weigh.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from emobridge.data.prosody import prosody_width
-from emobridge.data.speech import Speech, everything
+from emobridge.data.speech import Speech
 from emobridge.features.normalisation import fit_domain, normalise_features
-from emobridge.scores.entropy import TINY
+from emobridge.heads.base import LinearMap
 from emobridge.scores.variety import Variety, variety, variety_of_labels
-from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.training.inputs import take_rows
+from emobridge.training.voice_blind import voice_blind
 from emobridge.types import person
 
+LEAST_PROBABILITY = 1e-6  # of an emotion, in the scores by which a target is judged
 CLEAR_VARIETY = 0.95  # inside speakers: between it and the least it is not clear which normalisation does better
 
 
@@ -43,31 +46,18 @@ class CorpusVariety:
         return self.variety is not None and self.variety.is_low
 
 
-def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
+def varieties(speech: Speech, case: Case, solved: LinearMap | None = None) -> tuple[CorpusVariety, ...]:
     """The variety inside the speakers and the texts of each corpus; no label of the target is looked at.
 
-    baseline: the baseline as `cases.guard_case` has it.
+    case: of whose layer the first view is looked at. solved: the `guard_map` of this source, where it is there already.
     """
-    speech = runner.speech
-    target = np.flatnonzero(speech.is_target)
-    fold = replace(everything(speech, runner.split, 0), target_test=tuple(target.tolist()))
-    at_layer = speech.at(baseline.layer, baseline.views)
-    stored = None if speech.source_moments is None else speech.source_moments.guard
-    if stored is None:
-        p = runner.fit(baseline, 0, fold).probabilities
-        runner.forget()  # no other fit is of these rows, and normalised so
-        features = _by_corpus(at_layer, target, prosody_width(baseline.prosody))
-        scores = np.log(p.astype(np.float64).clip(TINY))
-    else:
-        features = _by_corpus(at_layer, target, prosody_width(baseline.prosody))
-        scores = stored.of(torch.from_numpy(features)).double().numpy()
-    scores -= scores.mean(1, keepdims=True)  # the logits, of which softmax forgot the mean
+    scores, features = _scores_of_target(speech, case, solved or _guard_map_of(speech, case))
     measured = []
     for index, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == index)
         utterances = [speech.utterances[row] for row in rows]
         by_labels = index != speech.target
-        labels = [baseline.labels[label] if label >= 0 else None for label in speech.label[rows]]
+        labels = [case.labels[label] if label >= 0 else None for label in speech.label[rows]]
         for group, groups in (
             ("speaker", [person(utterance) for utterance in utterances]),
             ("text", [utterance.text for utterance in utterances]),
@@ -78,8 +68,33 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
     return tuple(measured)
 
 
-def _by_corpus(speech: Speech, rows: np.ndarray, prosody: int) -> np.ndarray:
+def guard_map(speech: Speech, case: Case) -> LinearMap:
+    """What the guard measures speech with: a map of the labelled source alone, from features normalised by corpus."""
+    seen = speech.at(case.layer)
+    rows = np.flatnonzero(~speech.is_target & ~speech.is_item & (speech.label >= 0))
+    corpora = [rows[speech.domain_of[rows] == index] for index in np.unique(speech.domain_of[rows])]
+    x = torch.from_numpy(np.concatenate([_by_corpus(seen, part, case) for part in corpora]))
+    order = np.concatenate(corpora)
+    label, corpus = (torch.from_numpy(values[order]) for values in (speech.label, speech.domain_of))
+    return voice_blind(x, label, corpus, [person(speech.utterances[row]) for row in order], len(case.labels))
+
+
+def _guard_map_of(speech: Speech, case: Case) -> LinearMap:
+    """The guard's map, from the bundle whose source speech is not there."""
+    stored = None if speech.source_moments is None else speech.source_moments.guard
+    return guard_map(speech, case) if stored is None else stored
+
+
+def _scores_of_target(speech: Speech, case: Case, solved: LinearMap) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (N, C) of the target's utterances, about their mean, and the features (N, D) they were made of."""
+    features = _by_corpus(speech.at(case.layer), np.flatnonzero(speech.is_target), case)
+    scores = solved.of(torch.from_numpy(features)).double().log_softmax(1)
+    scores = scores.clamp(min=math.log(LEAST_PROBABILITY))
+    return (scores - scores.mean(1, keepdim=True)).numpy(), features
+
+
+def _by_corpus(speech: Speech, rows: np.ndarray, case: Case) -> np.ndarray:
     """The features of rows of one corpus, standardised by its moments, (N, D)."""
     assert speech.features is not None  # the guard looks at stored ones
-    x = take_rows(speech.features, rows)
+    x, prosody = take_rows(speech.features, rows), prosody_width(case.prosody)
     return normalise_features(x, fit_domain("", "", x, prosody=prosody), None).flatten(1).numpy()

@@ -134,7 +134,7 @@ def prepare(
                 EncoderSource(features.encoder, tuple(options.items())),
                 speech.utterances,
                 jobs=request.output.jobs,
-                workers=encoding(request.output.cluster, store.folder.parent),
+                workers=encoding(request.output.cluster, store.folder.parent, device=device),
                 with_prosody=features.prosody,
                 strict=strict,
                 on_progress=report,

@@ -31,6 +31,7 @@ from emobridge.inference.features import Skip
 from emobridge.inference.predict import predictions_from
 from emobridge.inference.routing import by_domain
 from emobridge.inference.segments import has_speech
+from emobridge.inference.shared import BundleProcesses, apart
 from emobridge.progress import Progress
 from emobridge.scores.entropy import entropy
 from emobridge.scores.measures.base import Floats
@@ -46,7 +47,7 @@ COMPARED = 1000  # utterances that `representative` compares with each other, at
 
 @one_thread()
 def suggest(
-    recognizer: Recognizer,
+    recognizer: Recognizer | BundleProcesses,
     utterances: Sequence[Utterance],
     *,
     by: str = DEFAULT,
@@ -60,10 +61,11 @@ def suggest(
 
     Labelled ones, and those that the recogniser was trained on with a label, are not suggested; they count for
     speakers' moments, and are centres of core-set. Nor are those without speech (by the rule of energy, see
-    `data.activity`).
+    `data.activity`). Features of a recogniser with processes (`BundleProcesses`) are computed by these.
     Errors: UserError for an unknown strategy, a count below 1, and where no utterance that can be read lacks a label;
     bad files go to `on_skip`, or raise where there is none.
     """
+    recognizer, processes = apart(recognizer)
     if by not in STRATEGIES:
         raise unknown("strategy", by, STRATEGIES)
     if not recognizer.labels:
@@ -73,8 +75,11 @@ def suggest(
     if recognizer.spec.frames:
         raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
     layers = layer_names(recognizer.spec.layer)
+    opened = FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers))
+    if processes is not None:
+        processes.fill(opened, recognizer.last.adapters, utterances, strict=on_skip is None, on_progress=on_progress)
     features = extract(
-        FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers)),
+        opened,
         utterances,
         layers=layers,
         with_prosody=recognizer.spec.prosody,

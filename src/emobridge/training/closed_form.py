@@ -43,10 +43,14 @@ def solve(
         assert isinstance(x, Tensor)  # `decide` gives frames to no such head
         views = [_View(view, len(view) - inputs.copies, head, seed) for view in x.chunk(head.views, 1)]
         log = [point for epoch in range(epochs) for point in _solve_views(task, method, head, views, epoch)]
-        _set(head.output, joined([view.components.before(method.settle(view.solutions)) for view in views]))
+        unlabelled = rows[:0] if task.target is None else task.target
+        settled = [method.settle(view.solutions, view.z[unlabelled]) for view in views]
+        _set(head.output, joined([view.components.before(last) for view, (last, _) in zip(views, settled)]))
+        log += _mean_points(log[-1].epoch, [notes for _, notes in settled])
         examples = views[-1].examples
         assert examples is not None  # every method has some at the start
-        head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
+        if head.has_members:
+            head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
         if regressor is not None and task.attributes is not None:
             _set(regressor, joined([view.components.before(_attributes(view, task.attributes)) for view in views]))
     return tuple(log)
@@ -84,10 +88,15 @@ def _solve_views(
             continue
         view.examples = examples
         label = as_probabilities(examples.label, task.classes)
-        view.solutions.append(head.solve(view.z[examples.rows], label, examples.weight))
-        logits = view.solutions[-1].of(view.z[examples.rows])
-        loss = float(weighted_cross_entropy(logits, label, examples.weight))
+        z = view.z[examples.rows]
+        view.solutions.append(head.solve(z, label, examples.weight))
+        loss = float(weighted_cross_entropy(view.solutions[-1].of(z), label, examples.weight))
         logs.append({**dict(examples.notes), "cross-entropy": loss})
+    return _mean_points(epoch, logs)
+
+
+def _mean_points(epoch: int, logs: Sequence[dict[str, float]]) -> list[LogPoint]:
+    """Each term at an epoch, its mean over the views."""
     return [LogPoint(epoch, term, statistics.fmean(log[term] for log in logs)) for term in (logs[0] if logs else ())]
 
 

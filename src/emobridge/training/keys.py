@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 
 from emobridge.cache import key_of
 from emobridge.data.audio import audio_digest
@@ -12,7 +12,11 @@ from emobridge.data.speech import Fold, Speech
 from emobridge.data.splits import Part
 from emobridge.methods.base import Stage
 from emobridge.training.case import Case
+from emobridge.types import Utterance
 
+# Of an utterance: all that is neither its file, nor a label, nor read by anything that trains.
+UNSEEN = {"path", "phones", "emotion", "arousal", "valence", "dominance", "age", "extra"}
+SEEN = tuple(field.name for field in fields(Utterance) if field.name not in UNSEEN)
 # Fields of a case that the result of one stage does not depend on: its method begins with that stage, or differs in
 # what later ones do.
 BEYOND_A_STAGE = frozenset({"method", "train", "target_labels", "adapters", "adapter_options"})
@@ -26,9 +30,7 @@ def row_digests(speech: Speech) -> list[bytes]:
     values = None if speech.features is None else speech.features.numpy()
     digests = []
     for row, utterance in enumerate(speech.utterances):
-        facts = asdict(utterance)
-        for name in ("path", "phones", "emotion", "arousal", "valence", "dominance", "age", "extra"):
-            del facts[name]
+        facts = {name: getattr(utterance, name) for name in SEEN}
         if utterance.channel is None:  # so the keys of versions without channels still hold
             del facts["channel"]
         facts["label"] = int(speech.label[row])

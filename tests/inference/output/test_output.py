@@ -203,6 +203,23 @@ def test_what_overlaps_goes_to_further_tiers(calls):
     assert [interval[:2] for interval in second.intervals if interval[2]] == [(2, 6), (6, 10)]
 
 
+@pytest.mark.parametrize("count", [1, 2, 200])
+def test_each_row_goes_to_the_first_tier_that_is_free(calls, count):
+    rng = np.random.default_rng(count)
+    starts = np.sort(rng.uniform(0, 9, count)).round(1)
+    spans = [(float(start), round(float(start + rng.integers(1, 9) / 10), 1)) for start in starts]
+    tiers: list[list[tuple[float, float]]] = []
+    for start, end in spans:
+        free = [tier for tier in tiers if tier[-1][1] <= start]
+        if not free:
+            tiers.append([])
+        (free or tiers[-1:])[0].append((start, end))
+    rows = spoken(calls / "x" / "call.wav", *((start, end, "anger") for start, end in spans))
+    write_predictions(rows, calls / "p.TextGrid")
+    written = [tier for tier in read_tiers(calls / "p.TextGrid") if tier.name.startswith("emotion")]
+    assert [[interval[:2] for interval in tier.intervals if interval[2]] for tier in written] == tiers
+
+
 def test_channels_and_attributes_have_tiers_of_their_own(calls):
     path = calls / "x" / "call.wav"
     more = {"attributes": (0.5,), "attribute_names": ("arousal",)}

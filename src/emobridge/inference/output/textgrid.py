@@ -9,6 +9,7 @@ with a hop, go to further tiers, "emotion 2", "confidence 2" ... A recogniser of
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 
 from emobridge.data.audio import AudioError, duration
@@ -22,7 +23,9 @@ TIME_DIGITS = 3  # of times, s
 def texts(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of the TextGrid of one recording."""
     rows = list(predictions)
-    channels = {row.channel: [other for other in rows if other.channel == row.channel] for row in rows}
+    channels: dict[int | None, list[Prediction]] = {}
+    for row in rows:
+        channels.setdefault(row.channel, []).append(row)
     length = round(origin.seconds, TIME_DIGITS) or _length(rows[0].path)
     seconds = max(length, *(round(row.end, TIME_DIGITS) for row in rows))
     tiers: list[Tier] = []
@@ -33,17 +36,21 @@ def texts(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
 
 
 def _without_overlap(rows: Sequence[Prediction]) -> list[list[Prediction]]:
-    """Rows in order of time as few lists as will do, in each of which none overlaps."""
+    """Rows in order of time as few lists as will do, in each of which none overlaps: each in the first that is free."""
     groups: list[list[Prediction]] = []
+    free: list[int] = []  # heap of groups
+    taken: list[tuple[float, int]] = []  # heap of the ends of the others, and these
     for row in rows:
-        start = round(row.start, TIME_DIGITS)
-        if start >= round(row.end, TIME_DIGITS):
+        start, end = round(row.start, TIME_DIGITS), round(row.end, TIME_DIGITS)
+        if start >= end:
             continue
-        free = next((group for group in groups if round(group[-1].end, TIME_DIGITS) <= start), None)
-        if free is None:
-            groups.append([row])
-        else:
-            free.append(row)
+        while taken and taken[0][0] <= start:
+            heapq.heappush(free, heapq.heappop(taken)[1])
+        number = heapq.heappop(free) if free else len(groups)
+        if number == len(groups):
+            groups.append([])
+        groups[number].append(row)
+        heapq.heappush(taken, (end, number))
     return groups
 
 
