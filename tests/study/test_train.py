@@ -293,13 +293,14 @@ def test_a_side_that_cannot_be_read_at_all(settings, recorded, side):
 @pytest.mark.parametrize("amount", ["0", "4", "all"])
 def test_target_labels_are_seen_within_the_budget(settings, amount, monkeypatch):
     seen = []
-    original = stages.fit_together
+    original = stages.build
 
-    def noted(fits, *given):
-        seen.extend(one.task.labelled_target for one in fits)
-        return original(fits, *given)
+    def noted(*given, **named):
+        built = original(*given, **named)
+        seen.append(built.task.labelled_target)
+        return built
 
-    monkeypatch.setattr(stages, "fit_together", noted)
+    monkeypatch.setattr(stages, "build", noted)
     one = train(settings(target_labels=amount, method="source-only"))
     counts = [0 if few is None else len(few.rows) for few in seen]
     expected = {"0": [0] * 3, "4": [4] * 3, "all": [8, 8, 16]}[amount]

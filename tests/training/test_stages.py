@@ -125,10 +125,8 @@ def test_only_what_a_stage_names_is_trained(settings):
 @pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-joint", "ft-lora", "two-stage"])
 def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
     seen = []
-    original = stages.fit_together
-    monkeypatch.setattr(
-        stages, "fit_together", lambda fits, *more: seen.extend(one.task for one in fits) or original(fits, *more)
-    )
+    original = stages.fit_alone
+    monkeypatch.setattr(stages, "fit_alone", lambda fit, *more: seen.append(fit.task) or original(fit, *more))
     needs = "target_labels" in registry.load("methods", method).needs
     fitted(settings(method=method, target_labels="all" if needs else "0", epochs=1))
     wanted = {
@@ -167,8 +165,8 @@ def test_methods_share_the_stage_that_they_begin_with(settings, tmp_path, monkey
     alone = fitted(settings())
     tuned = fitted(settings(method="fine-tuned", target_labels="0"), shared=Cache(tmp_path / "kept"))
     count = []
-    original = stages.fit_together
-    monkeypatch.setattr(stages, "fit_together", lambda *given: count.append(1) or original(*given))
+    original = stages.fit_alone
+    monkeypatch.setattr(stages, "fit_alone", lambda *given: count.append(1) or original(*given))
     added = fitted(settings(), shared=Cache(tmp_path / "kept"))
     assert len(count) == 1, "the second stage"
     same(weights(alone), weights(added))
@@ -377,10 +375,8 @@ def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     rows = np.where(plain.is_target, np.nan, np.linspace(-0.9, 0.9, len(plain.label)))
     speech = dataclasses.replace(plain, attributes=rows[:, None])
     fits = []
-    original = training.fit_together
-    monkeypatch.setattr(
-        stages, "fit_together", lambda given, *more: fits.extend(one.task for one in given) or original(given, *more)
-    )
+    original = stages.fit_alone
+    monkeypatch.setattr(stages, "fit_alone", lambda fit, *more: fits.append(fit.task) or original(fit, *more))
     place = Place(shared=Cache(tmp_path / "kept"))
     first = run_stages(case, speech, fold(), 0, place)
     known = [int((~task.attributes.isnan()).sum()) for task in fits]

@@ -19,7 +19,7 @@ from emobridge.methods.source_only import SourceOnly
 from emobridge.training import loop
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.inputs import Frozen
-from emobridge.training.loop import Model, Plan, fit_together, probabilities
+from emobridge.training.loop import Model, Plan, fit_alone, fit_together, probabilities
 from emobridge.training.state import Problem, State
 from emobridge.training.steps import Stack
 
@@ -86,12 +86,11 @@ def test_side_by_side_is_one_by_one(method, head):
 
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stack_learns_what_steps_of_one_fit_learn(method, count, monkeypatch):
+def test_a_stack_learns_what_steps_of_one_fit_learn(method, count):
     """Batches of (B, D), as other methods have them, with torch's own dropout."""
     together, alone = (problems(method, "nonlinear", count) for _ in range(2))
     logs = fit_together(together, PLAN)
-    monkeypatch.setattr(loop, "can_stack", lambda *given: False)
-    assert_same(together, alone, logs, one_by_one(alone, PLAN), 1e-5)
+    assert_same(together, alone, logs, [fit_alone(fit, PLAN, loop.Workspace()) for fit in alone], 1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -168,7 +167,7 @@ def test_a_class_of_ones_own_trains_alone_until_it_says_otherwise():
     assert (SourceOnly.stacks, PseudoLabels.stacks, SoftPseudoLabels.stacks, Mine.stacks) == (True, True, True, False)
     assert Single.stacks and not Head.stacks
     (fit,) = problems("source-only", count=1)
-    (log,) = fit_together([replace(fit, method=Mine())], PLAN)
+    log = fit_alone(replace(fit, method=Mine()), PLAN, loop.Workspace())
     assert len(log) == 2 * PLAN.epochs
 
 

@@ -25,7 +25,7 @@ from emobridge.training.checkpoints import LogPoint
 from emobridge.training.closed_form import solve
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.state import Problem, State
-from emobridge.training.steps import Alone, Stack, Steps, can_stack
+from emobridge.training.steps import Alone, Stack, Steps
 from emobridge.training.trace import training_points, validation_points
 from emobridge.training.validation import loss_of_attributes, loss_of_emotions
 from emobridge.types import Frames
@@ -133,23 +133,33 @@ def fit(
     """
     workspace = workspace or Workspace()
     problem = Problem(task, method, head, seed, regressor, validation, workspace.checkpoint)
-    return fit_together([problem], plan, workspace)[0]
+    return fit_alone(problem, plan, workspace)
+
+
+def fit_alone(problem: Problem, plan: Plan, workspace: Workspace) -> tuple[LogPoint, ...]:
+    """`fit` of a problem, which has its checkpoint itself."""
+    if isinstance(problem.head, ClosedFormHead):
+        return _solve(problem, plan)
+    return _fit([problem], plan, workspace, Alone(plan, workspace.hardware))[0]
 
 
 def fit_together(
     problems: Sequence[Problem], plan: Plan, workspace: Workspace | None = None
 ) -> list[tuple[LogPoint, ...]]:
-    """`fit` of several problems, which have their checkpoints themselves: they train side by side.
+    """`fit` of problems that train side by side. One by one they end the same, and by `fit` but for rounding.
 
-    Their methods are equal, their heads of one class, and both `stack`; each ends as it would alone.
+    Their inputs are stored features, their methods equal, their heads of one class, and both `stack`.
     """
-    workspace = workspace or Workspace()
-    if isinstance(problems[0].head, ClosedFormHead):
-        return [_solve(problem, plan) for problem in problems]
+    return _fit(problems, plan, workspace or Workspace(), Stack(plan))
+
+
+def _fit(
+    problems: Sequence[Problem], plan: Plan, workspace: Workspace, steps: Alone | Stack
+) -> list[tuple[LogPoint, ...]]:
+    """The loop."""
     hardware = workspace.hardware
     with torch.random.fork_rng(devices=[]):
-        states = [_begin(problem, plan, hardware) for problem in problems]
-        steps: Steps = Alone(plan, hardware) if any(state.noise is None for state in states) else Stack(plan)
+        states = [_begin(problem, isinstance(steps, Stack)) for problem in problems]
         optimiser = _optimiser(states, plan)
         for state in states:
             state.resume(optimiser)
@@ -178,8 +188,8 @@ def _solve(problem: Problem, plan: Plan) -> tuple[LogPoint, ...]:
     return log
 
 
-def _begin(problem: Problem, plan: Plan, hardware: Hardware) -> State:
-    """A fit before its first epoch. One that stacks draws noise of its own, which is what torch's generator draws for
+def _begin(problem: Problem, is_stacked: bool) -> State:
+    """A fit before its first epoch. One in a stack draws noise of its own, which is what torch's generator draws for
     one that is alone.
     """
     torch.manual_seed(problem.seed)
@@ -187,7 +197,7 @@ def _begin(problem: Problem, plan: Plan, hardware: Hardware) -> State:
     if (extra := problem.method.prepare(problem.task, model)) is not None:
         model.extra.append(extra)
     state = State(problem, model)
-    if can_stack(problem, plan, hardware):
+    if is_stacked:
         state.noise = torch.Generator()
         state.noise.set_state(torch.get_rng_state())
     return state

@@ -29,7 +29,7 @@ from emobridge.training.cost import Meter, StageCost
 from emobridge.training.hardware import ALONE, Accelerated, Hardware
 from emobridge.training.inputs import Frozen
 from emobridge.training.keys import stage_key
-from emobridge.training.loop import Model, Plan, Workspace, fit_together
+from emobridge.training.loop import Model, Plan, Workspace, fit_alone, fit_together
 from emobridge.training.state import Problem
 from emobridge.training.tasks import Built, Computed, build
 from emobridge.types import short_repr
@@ -256,7 +256,7 @@ def _train(
             _validation_of(built.validation, stages[index]),
             _beside(place.path, suffix),
         )
-        (log,) = fit_together([problem], _plan(case, stages[index]), Workspace(hardware=place.hardware))
+        log = fit_alone(problem, _plan(case, stages[index]), Workspace(hardware=place.hardware))
     return log, meter.cost() if meter else None
 
 

@@ -19,7 +19,7 @@ from emobridge.methods.base import Draw, Examples, StackedStep, Step, as_probabi
 from emobridge.training.hardware import Hardware
 from emobridge.training.inputs import Frozen
 from emobridge.training.stack import stacked
-from emobridge.training.state import Problem, State
+from emobridge.training.state import State
 from emobridge.types import Frames
 
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ class Steps(Protocol):
 
     def gradients(self, states: Sequence[State], epoch: int) -> Iterator[list[Taken]]:
         """For each step of an epoch: set the gradients of the fits that take part in it."""
-
-
-def can_stack(problem: Problem, plan: Plan, hardware: Hardware) -> bool:
-    """Whether a fit may train beside others of its kind."""
-    is_small = isinstance(problem.task.inputs, Frozen) and problem.regressor is None
-    return is_small and problem.method.stacks and problem.head.stacks and plan.accumulate * hardware.processes == 1
 
 
 class Stack:
