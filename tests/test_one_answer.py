@@ -145,13 +145,13 @@ def test_the_baseline_does_not_depend_on_what_is_tried_beside_it(recorded, tmp_p
 
 
 def test_a_second_method_in_the_same_folder_reads_the_baseline(recorded, tmp_path, monkeypatch):
-    fits, fit = Counter(), stages.fit
+    fits, build = Counter(), stages.build
 
-    def count(task, method, *args, **options):
+    def count(speech, fold, case, method, *args, **options):
         fits[method.name] += 1
-        return fit(task, method, *args, **options)
+        return build(speech, fold, case, method, *args, **options)
 
-    monkeypatch.setattr(stages, "fit", count)
+    monkeypatch.setattr(stages, "build", count)
     shared = {"source": [str(recorded / "en.jsonl")], "target": str(recorded / "xx.jsonl"), "seeds": 2, "folds": 2}
     shared |= {"labels": ["anger", "sadness"], "epochs": 3, "store": str(tmp_path / "store")}
     out = str(tmp_path / "run")

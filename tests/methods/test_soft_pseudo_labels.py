@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emobridge.methods.pseudo_labels import PseudoLabels
-from emobridge.methods.soft_pseudo_labels import SoftPseudoLabels, _beta, all_classes, mean_entropy
+from emobridge.methods.soft_pseudo_labels import SoftPseudoLabels, _beta, all_classes, entropies
 
 LOGITS = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.5, 0.0]])
 SAID = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.55, 0.45]])  # of the target's four rows
@@ -21,17 +21,18 @@ def softmax(z):
 def test_all_classes_by_hand():
     mean = softmax(LOGITS.numpy()).mean(0)
     expected = sum(1 / 3 * np.log(1 / 3 / share) for share in mean)
-    assert float(all_classes(LOGITS)) == pytest.approx(expected, rel=1e-5)
-    assert float(all_classes(torch.zeros(4, 3))) == pytest.approx(0, abs=1e-6)
-    evens = torch.tensor([[9.0, -9.0], [-9.0, 9.0]])
-    assert float(all_classes(evens)) == pytest.approx(0, abs=1e-6), "each sure, but of all classes: nothing to mend"
+    assert float(all_classes(LOGITS.softmax(1).mean(0))) == pytest.approx(expected, rel=1e-5)
+    assert float(all_classes(torch.full((3,), 1 / 3))) == pytest.approx(0, abs=1e-6)
+    assert all_classes(torch.tensor([[0.5, 0.5], [1.0, 0.0]])).tolist() == pytest.approx([0, 13.1224], abs=1e-3)
 
 
-def test_mean_entropy_by_hand():
+def test_entropies_by_hand():
     p = softmax(LOGITS.numpy())
-    assert float(mean_entropy(LOGITS)) == pytest.approx(-(p * np.log(p)).sum(1).mean(), rel=1e-5)
-    assert float(mean_entropy(torch.zeros(4, 3))) == pytest.approx(np.log(3), rel=1e-6)
-    assert float(mean_entropy(torch.tensor([[500.0, -500.0]]))) == pytest.approx(0, abs=1e-6)
+    logits = (LOGITS, torch.zeros(4, 3), torch.tensor([[500.0, -500.0]]))
+    first, even, sure = (entropies(values.softmax(1), values) for values in logits)
+    np.testing.assert_allclose(first, -(p * np.log(p)).sum(1), rtol=1e-5)
+    assert even.tolist() == pytest.approx([np.log(3)] * 4, rel=1e-6)
+    assert sure.tolist() == pytest.approx([0], abs=1e-6)
 
 
 @pytest.mark.parametrize("mixup", [4.0, 0.0])

@@ -184,9 +184,9 @@ def test_grids_from_end_to_end_twice(recipe_of, run_toy, tmp_path, monkeypatch):
 def test_a_killed_run_goes_on(recipe_of, run_toy, tmp_path, monkeypatch):
     from emobridge.study import run
 
-    fit = run.Runner.fit
+    write = run.Runner._write
     with monkeypatch.context() as patch:
-        patch.setattr(run.Runner, "fit", _failing_after(2, fit))
+        patch.setattr(run.Runner, "_write", _failing_after(2, write))
         assert run_toy(recipe_of(GRIDS)).code not in (0, 2)
     out = tmp_path / "out"
     before = _finished(out)
@@ -231,7 +231,8 @@ def _refuse_training(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a fit is made anew")
 
-    monkeypatch.setattr("emobridge.study.run.run_stages", refuse)
+    for name in ("run_stages", "train_together"):
+        monkeypatch.setattr(f"emobridge.study.run.{name}", refuse)
 
 
 def _failing_after(count, function):

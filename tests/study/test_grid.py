@@ -139,15 +139,15 @@ def test_what_adapt_has_trained_is_read(asked, plain, built):
 
 def test_an_interrupted_grid_does_only_what_is_left(asked, tmp_path, monkeypatch):
     whole = said(run_grid(asked(budgets=("0", "4"), out=str(tmp_path / "whole"))))
-    fit, fits, stop = stages.fit, [], True
+    fit, fits, stop = stages.fit_together, [], True
 
-    def noted(*given, **named):
-        if stop and len(fits) == 5:
+    def noted(problems, *given):
+        if stop and len(fits) == 8:
             raise KeyboardInterrupt
-        fits.append(named["workspace"].checkpoint.stem)
-        return fit(*given, **named)
+        fits.extend(problem.checkpoint.stem for problem in problems)
+        return fit(problems, *given)
 
-    monkeypatch.setattr(stages, "fit", noted)
+    monkeypatch.setattr(stages, "fit_together", noted)
     with pytest.raises(KeyboardInterrupt):
         run_grid(asked(budgets=("0", "4")))
     stop = False

@@ -47,10 +47,8 @@ def speech(toy_speech):
 def fits(monkeypatch):
     """How many fits there were."""
     calls = []
-    original = stages.fit
-    monkeypatch.setattr(
-        stages, "fit", lambda *arguments, **options: calls.append(options) or original(*arguments, **options)
-    )
+    original = stages.build
+    monkeypatch.setattr(stages, "build", lambda *given, **named: calls.append(given) or original(*given, **named))
     return calls
 
 
@@ -118,10 +116,12 @@ def test_predictions_belong_to_their_rows(toy_speech):
         assert part.probabilities.argmax(1).tolist() == speech.label[part.rows].tolist()
 
 
-def test_progress_counts_every_fit_once(speech):
+@pytest.mark.parametrize("head", ["single", "discriminant"])
+def test_progress_counts_every_fit_once(speech, head):
+    """Fits that train together count by their share of epochs: four of three epochs each, twice."""
     seen = []
-    run(runner(speech), both(), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 8) for done in range(1, 9)]
+    run(runner(speech), both(head=head), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 8) for done in ((1, 2, 4, 5, 6, 8) if head == "single" else range(1, 9))]
 
 
 def test_the_log_names_its_fit(speech):
@@ -169,13 +169,14 @@ def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, fits):
     del fits[:]
 
     def stop(done: int, total: int) -> None:
-        if done == 3:
+        if done == 6:  # all fits of the first case are done, and those of the second have begun
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(runner(speech, tmp_path), both(), progress=stop)
-    assert len(fits) == 3
-    assert plain(run(runner(speech, tmp_path), both())) == plain(whole) and len(fits) == 8
+    assert len(fits) == 8 and len(list(tmp_path.glob("*.safetensors"))) == 4
+    del fits[:]
+    assert plain(run(runner(speech, tmp_path), both())) == plain(whole) and len(fits) == 4
 
 
 @pytest.mark.parametrize("folder", [True, pytest.param(False, marks=pytest.mark.slow)])

@@ -80,13 +80,18 @@ def logs(one: Adapted) -> list:
 def fits(monkeypatch):
     """The method and the fold's scored rows of each fit."""
     titles = []
-    original = runs.Runner.train
+    original, original_start = runs.Runner.train, runs.start_fit
 
     def counted(self, case, seed, fold, key):
         titles.append((case.method.name, "fold" if fold.source_test else "everything"))
         return original(self, case, seed, fold, key)
 
+    def started(case, *given):
+        titles.append((case.method.name, "fold"))
+        return original_start(case, *given)
+
     monkeypatch.setattr(runs.Runner, "train", counted)
+    monkeypatch.setattr(runs, "start_fit", started)
     return titles
 
 
@@ -180,18 +185,18 @@ train(from_mapping(json.loads(sys.argv[1]), "test", Adapt))
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX")
 @pytest.mark.slow
 def test_a_run_that_is_killed_and_begun_again_says_the_same(settings, fits):
-    """Twice: in the middle of the second fit, and of the third."""
+    """Twice: in the middle of the fits of the first system, and of those of the second."""
     options = settings(epochs=6, method_options=("interval=2",))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for epochs in (9, 10):
+    for epochs in (3, 8):
         command = [sys.executable, "-c", KILLED, json.dumps(asdict(options)), str(epochs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == -signal.SIGKILL, done.stderr
     work = Path(options.output.out) / "work"
-    assert len(list(work.glob("*.safetensors"))) == 2 and len(list(work.glob("*.checkpoint"))) == 1
+    assert len(list(work.glob("*.safetensors"))) == 2 and len(list(work.glob("*.checkpoint"))) == 2
     torch.set_num_threads(1)
     again = train(options)
-    assert fits == [("source-only", "fold"), ("pseudo-labels", "fold"), ("pseudo-labels", "everything")]
+    assert fits == [("pseudo-labels", "fold")] * 2 + [("pseudo-labels", "everything")]
     assert not list(work.glob("*.checkpoint")) and not list(work.glob(".*"))
     whole = train(settings(epochs=6, method_options=("interval=2",), out=options.output.out + "-whole"))
     assert said(again) == said(whole) and logs(again) == logs(whole)
@@ -288,13 +293,14 @@ def test_a_side_that_cannot_be_read_at_all(settings, recorded, side):
 @pytest.mark.parametrize("amount", ["0", "4", "all"])
 def test_target_labels_are_seen_within_the_budget(settings, amount, monkeypatch):
     seen = []
-    original = stages.fit
+    original = stages.build
 
-    def noted(task, *given, **named):
-        seen.append(task.labelled_target)
-        return original(task, *given, **named)
+    def noted(*given, **named):
+        built = original(*given, **named)
+        seen.append(built.task.labelled_target)
+        return built
 
-    monkeypatch.setattr(stages, "fit", noted)
+    monkeypatch.setattr(stages, "build", noted)
     one = train(settings(target_labels=amount, method="source-only"))
     counts = [0 if few is None else len(few.rows) for few in seen]
     expected = {"0": [0] * 3, "4": [4] * 3, "all": [8, 8, 16]}[amount]

@@ -34,6 +34,7 @@ from emobridge.training import stages
 from emobridge.training.case import Case
 from emobridge.training.hardware import Accelerated
 from emobridge.training.stages import Fitted, Place, run_stages
+from emobridge.training.steps import Alone
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
 
@@ -124,8 +125,8 @@ def test_only_what_a_stage_names_is_trained(settings):
 @pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-joint", "ft-lora", "two-stage"])
 def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
     seen = []
-    original = stages.fit
-    monkeypatch.setattr(stages, "fit", lambda task, *more, **named: seen.append(task) or original(task, *more, **named))
+    original = stages.fit_alone
+    monkeypatch.setattr(stages, "fit_alone", lambda fit, *more: seen.append(fit.task) or original(fit, *more))
     needs = "target_labels" in registry.load("methods", method).needs
     fitted(settings(method=method, target_labels="all" if needs else "0", epochs=1))
     wanted = {
@@ -164,8 +165,8 @@ def test_methods_share_the_stage_that_they_begin_with(settings, tmp_path, monkey
     alone = fitted(settings())
     tuned = fitted(settings(method="fine-tuned", target_labels="0"), shared=Cache(tmp_path / "kept"))
     count = []
-    original = stages.fit
-    monkeypatch.setattr(stages, "fit", lambda *more, **named: count.append(1) or original(*more, **named))
+    original = stages.fit_alone
+    monkeypatch.setattr(stages, "fit_alone", lambda *given: count.append(1) or original(*given))
     added = fitted(settings(), shared=Cache(tmp_path / "kept"))
     assert len(count) == 1, "the second stage"
     same(weights(alone), weights(added))
@@ -211,9 +212,9 @@ def test_a_checkpoint_of_adapters_holds_no_weight_of_the_encoder(settings, tmp_p
     original = training.State.save
     names = []
 
-    def looked(self, path):
-        original(self, path)
-        with safe_open(path, framework="pt") as file:
+    def looked(self):
+        original(self)
+        with safe_open(self.problem.checkpoint, framework="pt") as file:
             names.extend(name for name in file.keys() if name.startswith("model."))  # noqa: SIM118
 
     monkeypatch.setattr(training.State, "save", looked)
@@ -242,12 +243,13 @@ def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypa
     for place, path in enumerate(sorted(recorded.glob("en-*.wav"))):
         soundfile.write(path, np.random.default_rng(place).standard_normal(1600 * (1 + place)) * 0.1, 16000)
     seen = []
-    original = training._gradients
-    monkeypatch.setattr(
-        training,
-        "_gradients",
-        lambda state, *more: seen.append(state.inputs.seconds[state.examples.rows[more[2]]]) or original(state, *more),
-    )
+    original = Alone._backward
+
+    def looked(self, state, batch, *more):
+        seen.append(state.inputs.seconds[state.examples.rows[batch]])
+        return original(self, state, batch, *more)
+
+    monkeypatch.setattr(Alone, "_backward", looked)
     fitted(settings(method="fine-tuned", target_labels="0", crop=9.0, batch_size=4, epochs=1))
     assert len(seen) == 3 and sorted(torch.cat(seen).tolist()) == pytest.approx([0.1 * n for n in range(1, 13)])
     assert all(float(some.max() - some.min()) < 0.65 for some in seen), "at random most batches spread wider"
@@ -297,7 +299,7 @@ def test_memory_that_does_not_suffice_names_what_to_lower(settings, monkeypatch)
     def full(*given):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: 8 bytes")
 
-    monkeypatch.setattr(training, "_gradients", full)
+    monkeypatch.setattr(Alone, "_backward", full)
     with pytest.raises(
         UserError, match=r"out of memory in a training step of [48] utterances of up to 0.2 s: lower batch"
     ):
@@ -373,8 +375,8 @@ def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     rows = np.where(plain.is_target, np.nan, np.linspace(-0.9, 0.9, len(plain.label)))
     speech = dataclasses.replace(plain, attributes=rows[:, None])
     fits = []
-    original = training.fit
-    monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
+    original = stages.fit_alone
+    monkeypatch.setattr(stages, "fit_alone", lambda fit, *more: fits.append(fit.task) or original(fit, *more))
     place = Place(shared=Cache(tmp_path / "kept"))
     first = run_stages(case, speech, fold(), 0, place)
     known = [int((~task.attributes.isnan()).sum()) for task in fits]

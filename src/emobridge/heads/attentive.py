@@ -25,6 +25,7 @@ class Attentive(Head):
     """
 
     needs_frames = True
+    stacks = True
 
     def __init__(
         self, width: int, classes: int, *, hidden: int = 256, attention: int = 128, dropout: float = 0.0

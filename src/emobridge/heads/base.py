@@ -38,12 +38,15 @@ class Head(nn.Module):
     layered: ClassVar[bool] = False
     has_graph: ClassVar[bool] = True  # whether a graph of ONNX answers as it does, but for rounding
     closed_form: ClassVar[bool] = False  # whether its weights are computed in one step, and not by gradients
+    # Whether fits of it on stored features train side by side (training/stack.py); each class says so itself.
+    stacks: ClassVar[bool] = False
     output: nn.Linear
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = plugin_name(cls.__name__)
+        cls.stacks = vars(cls).get("stacks", False)
 
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) frames and their (B, F) mask -> (B, H), the input of `output`."""

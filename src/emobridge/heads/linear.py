@@ -16,6 +16,8 @@ class Linear(Head):
     differently. `input_dropout`, in [0, 1), is on the features; the paper has none.
     """
 
+    stacks = True
+
     def __init__(self, width: int, classes: int, *, hidden: int = 256, input_dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = InputDropout(input_dropout)

@@ -16,6 +16,7 @@ class Nonlinear(Head):
     """
 
     needs_frames = True
+    stacks = True
 
     def __init__(self, width: int, classes: int, *, hidden: int = 256, dropout: float = 0.1) -> None:
         super().__init__()

@@ -15,6 +15,8 @@ class Single(Head):
     features of the mean frame. Neither paper has one; `emobridge adapt` has a strong one by default.
     """
 
+    stacks = True
+
     def __init__(self, width: int, classes: int, *, input_dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = InputDropout(input_dropout)

@@ -13,6 +13,7 @@ class Superb(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits. `hidden`: width of l; EmoBox's example has 128."""
 
     needs_frames = True
+    stacks = True
 
     def __init__(self, width: int, classes: int, *, hidden: int = 128) -> None:
         super().__init__()

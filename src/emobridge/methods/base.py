@@ -38,6 +38,8 @@ BASELINE = "source-only"  # the method that every other one is compared with
 NEEDS = ("source_labels", "target_audio", "target_labels", "traits", "emotions", "phones")
 TRUE_LABELS = 25  # of a class of the target that weigh as much as the source's speech of it: docs/results/suggest.md
 
+Draw = tuple[int, torch.Generator]  # utterances in a batch, and what draws for them
+Draws = Sequence[Draw | None]  # of the fits of a stack; None: it sits a step out
 Predict = Callable[[Tensor], Tensor]  # rows (N,) of the task's inputs -> probabilities (N, C), dropout off
 
 
@@ -154,7 +156,19 @@ class Step:
     def cross_entropy(self, represented: Tensor | None = None) -> Tensor:
         """`weighted_cross_entropy` of the batch; represented: its representation (B, H), if it is computed already."""
         represented = self.represent() if represented is None else represented
-        return weighted_cross_entropy(self.model.classify(represented), self.label, self.weight)
+        return self.mean(cross_entropies(self.model.classify(represented), self.label) * self.weight)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the utterances of the batch, (..., B) -> (...)."""
+        return values.mean(-1)
+
+    def draw(self, make: Callable[[torch.Generator], float]) -> Tensor:
+        """The number that `make` draws for the batch, ()."""
+        return torch.tensor(make(self.generator))
+
+    def random_order(self) -> Tensor:
+        """The indices (B,) of the utterances of the batch, in random order."""
+        return torch.randperm(len(self.rows), generator=self.generator)
 
     def sample(self, rows: Tensor, count: int | None = None) -> Tensor:
         """`count` of the rows (N,), drawn with replacement; by default as many as the batch has. None of no rows."""
@@ -162,6 +176,35 @@ class Step:
             return rows
         count = len(self.rows) if count is None else count
         return rows[torch.randint(len(rows), (count,), generator=self.generator)]
+
+
+@dataclass(frozen=True, slots=True)
+class StackedStep(Step):
+    """One batch of each of K fits side by side: x is (K, 1, B, D), rows and weight (K, 1, B), a loss term (K, 1).
+
+    Batches that are shorter than B are filled up with rows that count for nothing in a `mean`. A fit may sit a step
+    out. `take`, `sample` and `generator` are of no use here.
+    """
+
+    share: Tensor  # (K, 1, B): of each row in a mean, times B; 0 for what fills up
+    fits: Draws  # utterances and generator of each
+
+    def mean(self, values: Tensor) -> Tensor:
+        """(K, 1, ..., B) -> (K, 1, ...)."""
+        share = self.share.view(*self.share.shape[:2], *(1,) * (values.ndim - 3), -1)
+        return (values * share).mean(-1)
+
+    def draw(self, make: Callable[[torch.Generator], float]) -> Tensor:
+        """A number of each fit, (K, 1)."""
+        return torch.tensor([[0.0 if fit is None else make(fit[1])] for fit in self.fits])
+
+    def random_order(self) -> Tensor:
+        """(K, 1, B), each fit in an order of its own."""
+        order = torch.arange(self.rows.shape[-1]).repeat(len(self.fits), 1)
+        for row, fit in zip(order, self.fits):
+            if fit is not None:
+                row[: fit[0]] = torch.randperm(fit[0], generator=fit[1])
+        return order[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +243,9 @@ class Method(ABC):
     stages: ClassVar[tuple[Stage, ...]] = ()  # in this order; () is one stage on all data, as the settings train it
     closed_form: ClassVar[bool] = False  # whether its `examples` are all there is to it, so that such heads serve
     needs_closed_form: ClassVar[bool] = False  # whether no other heads do
+    # Whether `loss` takes a StackedStep too, so that fits on stored features train side by side. Each class says so
+    # itself: a subclass may have another loss.
+    stacks: ClassVar[bool] = False
     # Which means of phones it goes by, or an instance by its options: of phones.PHONE_CLASSES, or "vowels" for each
     # vowel by itself. It names "phones" in `needs` or `takes`.
     phone_classes: tuple[str, ...] = ()
@@ -219,6 +265,7 @@ class Method(ABC):
             if need not in NEEDS:
                 raise unknown(f"need of method {cls.name}", need, NEEDS)
         cls.takes = cls.takes - cls.needs
+        cls.stacks = vars(cls).get("stacks", False)
         if "loss" in vars(cls) and "closed_form" not in vars(cls):
             if cls.closed_form and "head" not in vars(cls):
                 cls.head = "single"
@@ -278,8 +325,8 @@ def balanced_weights(labelled: Labelled, classes: int, enabled: bool = True) -> 
 
 
 def as_probabilities(label: Tensor, classes: int) -> Tensor:
-    """Classes (N,) as (N, C) float32 with a single 1 in each row; probabilities (N, C) as they are."""
-    return label if label.ndim == 2 else nn.functional.one_hot(label, classes).float()
+    """Classes (..., N) as (..., N, C) float32 with a single 1 in each row; probabilities (..., N, C) as they are."""
+    return label if label.is_floating_point() else nn.functional.one_hot(label, classes).float()
 
 
 def oversample(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -365,7 +412,23 @@ def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Ten
 
     With probabilities (B, C) for labels: 1/B sum_b weight_b * -sum_c label_bc log softmax(logits_b)_c.
     """
-    return (cross_entropy(logits, label, reduction="none") * weight).mean()
+    return (cross_entropies(logits, label) * weight).mean()
+
+
+def cross_entropies(logits: Tensor, label: Tensor) -> Tensor:
+    """-log softmax(logits)[label] of each utterance: (..., B, C), (..., B) -> (..., B). Labels may be (..., B, C)."""
+    flat = label.flatten(0, -2) if label.is_floating_point() else label.flatten()
+    return cross_entropy(logits.flatten(0, -2), flat, reduction="none").view(logits.shape[:-1])
+
+
+def reordered(values: Tensor, order: Tensor) -> Tensor:
+    """(..., B, D) and the indices (..., B) of each batch's utterances in another order -> (..., B, D).
+
+    As torch.take_along_dim, which takes 14 times as long on a CPU.
+    """
+    batches, size = order[..., 0].numel(), order.shape[-1]
+    first = size * torch.arange(batches).view(*order.shape[:-1], 1)
+    return values.flatten(0, -2).index_select(0, (order + first).flatten()).view_as(values)
 
 
 class Inputs(Protocol):

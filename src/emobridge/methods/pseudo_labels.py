@@ -72,6 +72,7 @@ class PseudoLabels(SourceOnly):
 
     needs = frozenset({"source_labels", "target_audio", "emotions"})
     head = "single"
+    stacks = True
 
     def __init__(
         self,

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods.base import Model, Step, Task, as_probabilities
+from emobridge.methods.base import Model, Step, Task, as_probabilities, cross_entropies, reordered
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.options import check_least
 
@@ -33,6 +32,8 @@ class SoftPseudoLabels(PseudoLabels):
     """`all_classes` weighs R_A, `sureness` R_H; `mixup` is a: 1 is the paper's uniform one, 0 mixes nothing; the others
     as for hard ones.
     """
+
+    stacks = True
 
     def __init__(
         self,
@@ -62,29 +63,29 @@ class SoftPseudoLabels(PseudoLabels):
         return p
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        x, label = step.x, step.weight[:, None] * as_probabilities(step.label, self.task.classes)
+        x, label = step.x, step.weight[..., None] * as_probabilities(step.label, self.task.classes)
         if self.mixup and isinstance(x, Tensor):
-            share = _beta(self.mixup, step.generator)
-            other = torch.randperm(len(x), generator=step.generator)
-            x, label = share * x + (1 - share) * x[other], share * label + (1 - share) * label[other]
+            share = step.draw(lambda generator: _beta(self.mixup, generator))[..., None, None]
+            order = step.random_order()
+            x, label = (torch.lerp(reordered(values, order), values, share) for values in (x, label))
         logits = step.model.classify(step.model.represent(x))  # of the mix, not of the batch
+        p = logits.softmax(-1)
         return {
-            "cross-entropy": cross_entropy(logits, label),
-            "all classes": self.all_classes * all_classes(logits),
-            "sureness": self.sureness * mean_entropy(logits),
+            "cross-entropy": step.mean(cross_entropies(logits, label)),
+            "all classes": self.all_classes * all_classes(step.mean(p.mT)),
+            "sureness": self.sureness * step.mean(entropies(p, logits)),
         }
 
 
-def all_classes(logits: Tensor) -> Tensor:
-    """R_A of (B, C) logits: how far the batch's mean prediction is from uniform, in nats, at least 0."""
-    mean = logits.softmax(1).mean(0)
-    uniform = 1 / len(mean)
-    return (uniform * (uniform / mean.clamp(min=1e-12)).log()).sum()
+def all_classes(mean: Tensor) -> Tensor:
+    """R_A of a batch's mean prediction (..., C): how far it is from uniform, in nats, at least 0."""
+    uniform = 1 / mean.shape[-1]
+    return (uniform * (uniform / mean.clamp(min=1e-12)).log()).sum(-1)
 
 
-def mean_entropy(logits: Tensor) -> Tensor:
-    """R_H of (B, C) logits: the mean entropy of the predictions, in nats, in [0, log C]."""
-    return -(logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
+def entropies(p: Tensor, logits: Tensor) -> Tensor:
+    """The entropy of each prediction, of probabilities and logits (..., B, C), in nats, in [0, log C]."""
+    return -(p * logits.log_softmax(-1)).sum(-1)
 
 
 def _beta(a: float, generator: torch.Generator) -> float:

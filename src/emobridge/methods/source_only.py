@@ -16,6 +16,7 @@ class SourceOnly(Method):
 
     head = "discriminant"
     closed_form = True
+    stacks = True
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         return {"cross-entropy": step.cross_entropy()}

@@ -1,7 +1,8 @@
 """One runner of cases x seeds x folds, for every study that adapts: adapt, auto, budget, guard and choice of a layer.
 
 A finished fit is kept in a cache under a key of all that it depends on, so that an interrupted study goes on, and two
-studies that ask the same share it.
+studies that ask the same share it. Fits of a case that stack train together, those of all folds and seeds as one model;
+see training/steps.py.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,12 +25,24 @@ from emobridge.training.checkpoints import LogPoint, cost_from
 from emobridge.training.cost import StageCost
 from emobridge.training.keys import fit_key, row_digests
 from emobridge.training.loop import Model, outputs
-from emobridge.training.stages import Fitted, Place, hardware_of, run_stages
+from emobridge.training.stages import (
+    Fitted,
+    Place,
+    Started,
+    can_train_together,
+    hardware_of,
+    run_stages,
+    start_fit,
+    train_together,
+)
 from emobridge.training.tasks import Computed
 from emobridge.training.trace import represented
 from emobridge.types import short_repr
 
 Progress = Callable[[int, int], None]  # fits done, fits in all
+OnWork = Callable[[float], None]  # the amount of work that was done, in fits
+LARGEST_STACK = 64  # fits that train together
+STACK_MEMORY = 2**28  # bytes of features of fits that train together: each fold has its own normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,16 @@ class Unit:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A fit that waits for others to train with."""
+
+    started: Started
+    fold: Fold
+    key: str
+    keep: Callable[[Fit], None]
+
+
 def method_name(case: Case) -> str:
     """The name by which scores call the case's method."""
     name = case.method.name
@@ -130,20 +154,55 @@ class Runner:
             self._folds[seed, validation] = folds_of(self.speech, self.split, seed, validation)
         return self._folds[seed, validation]
 
-    def unit(self, unit: Unit, on_fit: Callable[[], None] = lambda: None) -> Answers:
-        """One case on all folds of one seed. `on_fit` is called after each fit."""
-        return self.units([unit], on_fit)[0]
+    def unit(self, unit: Unit, on_work: OnWork = lambda amount: None) -> Answers:
+        """One case on all folds of one seed. `on_work` is called now and then with what was done since."""
+        return self.units([unit], on_work)[0]
 
-    def units(self, units: Sequence[Unit], on_fit: Callable[[], None] = lambda: None) -> list[Answers]:
-        """Several, fold by fold, so that the systems of a fold share what is computed of its rows."""
+    def units(self, units: Sequence[Unit], on_work: OnWork = lambda amount: None) -> list[Answers]:
+        """Several, seed by seed and fold by fold, so that the systems of a fold share what is computed of its rows.
+
+        Fits that train together wait until they are enough.
+        """
         folds = [self.folds(unit.seed, unit.case.validation) for unit in units]
-        fits: list[list[Fit]] = [[] for _ in units]
-        for index in range(max(map(len, folds), default=0)):
-            for unit, parts, fitted in zip(units, folds, fits):
-                if index < len(parts):
-                    fitted.append(self.fit(unit.case, unit.seed, parts[index]))
-                    on_fit()
-        return [_answers(unit, parts, fitted) for unit, parts, fitted in zip(units, folds, fits)]
+        fits: list[dict[int, Fit]] = [{} for _ in units]
+        stacks: dict[Case, list[Waiting]] = {}
+        for number, index in _by_fold(units, folds):
+            case, seed, fold = units[number].case, units[number].seed, folds[number][index]
+            key = self.key(case, seed, fold)
+            fit = self._read(key) if (together := can_train_together(case)) else self.fit(case, seed, fold)
+            if fit is not None:
+                fits[number][index] = fit
+                on_work(1)
+            elif together:
+                place = Place(path=self.cache.path(key, ""), computed=self._computed)
+                keep = partial(fits[number].__setitem__, index)
+                started = start_fit(case, self._at(case)[0], fold, seed, place)
+                stacks.setdefault(case, []).append(Waiting(started, fold, key, keep))
+                if len(stacks[case]) == self._stack_size(case):
+                    self._train_stack(stacks.pop(case), on_work)
+        for stack in stacks.values():
+            self._train_stack(stack, on_work)
+        return [
+            _answers(unit, parts, [fitted[index] for index in range(len(parts))])
+            for unit, parts, fitted in zip(units, folds, fits)
+        ]
+
+    def _stack_size(self, case: Case) -> int:
+        """How many fits of a case train together: as many as memory is given for, but one at least."""
+        features = self._at(case)[0].features
+        assert features is not None  # they are stored, where fits train together
+        return min(LARGEST_STACK, max(1, STACK_MEMORY // (2 * features.nbytes)))  # CORAL copies the source
+
+    def _train_stack(self, stack: Sequence[Waiting], on_work: OnWork) -> None:
+        """Train fits of one case together, and write each as soon as it ends."""
+        self.cache.mark()
+
+        def write(index: int, fitted: Fitted) -> None:
+            fit = _fit_of(fitted, stack[index].fold, stack[index].started.case.training.trace)
+            self._write(stack[index].key, fit)
+            stack[index].keep(fit)
+
+        train_together([waiting.started for waiting in stack], write, on_work)
 
     def fit(self, case: Case, seed: int, fold: Fold) -> Fit:
         """One fit, from the cache where it is there."""
@@ -234,17 +293,22 @@ def run(
 
 
 def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[Answers]:
-    done = 0
+    done = 0.0
     count = sum(len(runner.folds(unit.seed, unit.case.validation)) for unit in units)
 
-    def count_fit() -> None:
+    def add(amount: float) -> None:
         nonlocal done
-        done += 1
-        progress(done, count)
+        before, done = done, done + amount
+        if round(done, 6) // 1 > round(before, 6) // 1:
+            progress(int(round(done, 6)), count)
 
-    seeds = dict.fromkeys(unit.seed for unit in units)
-    by_seed = [[unit for unit in units if unit.seed == seed] for seed in seeds]
-    return [answers for together in by_seed for answers in runner.units(together, count_fit)]
+    return runner.units(units, add)
+
+
+def _by_fold(units: Sequence[Unit], folds: Sequence[Sequence[Fold]]) -> list[tuple[int, int]]:
+    """The indices of units and of their folds, in the order in which they are begun."""
+    pairs = [(number, index) for number, parts in enumerate(folds) for index in range(len(parts))]
+    return sorted(pairs, key=lambda pair: (units[pair[0]].seed, pair[1], pair[0]))
 
 
 def _answers(unit: Unit, folds: Sequence[Fold], fits: Sequence[Fit]) -> Answers:

@@ -1,8 +1,9 @@
 """The training loop.
 
-One loop for every method, head and encoder, frozen or trained. It reads top to bottom: draw examples, take steps, look
-at the validation loss, keep a checkpoint. A run that was interrupted goes on from its checkpoint and ends with the same
-weights, to the last bit, as one that was not.
+One loop for every method, head and encoder, frozen or trained, and for one fit as for many that train side by side
+(training/steps.py). It reads top to bottom: draw examples, take steps, look at the validation loss, keep a checkpoint.
+A run that was interrupted goes on from its checkpoint and ends with the same weights, to the last bit, as one that was
+not.
 """
 
 from __future__ import annotations
@@ -11,25 +12,24 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.batching import length_batches
 from emobridge.errors import UserError, lacks_memory
 from emobridge.heads.base import ClosedFormHead, Head, Regressor
-from emobridge.methods.base import Inputs, Labelled, Method, Step, Task, balanced_weights, weighted_cross_entropy
-from emobridge.training.checkpoints import LogPoint, State
+from emobridge.methods.base import Inputs, Labelled, Method, Predict, Task
+from emobridge.training.checkpoints import LogPoint
 from emobridge.training.closed_form import solve
-from emobridge.training.concordance import concordance_loss, varies
 from emobridge.training.hardware import ALONE, Hardware
+from emobridge.training.state import Problem, State
+from emobridge.training.steps import Alone, Stack, Steps
 from emobridge.training.trace import training_points, validation_points
+from emobridge.training.validation import loss_of_attributes, loss_of_emotions
 from emobridge.types import Frames
 
-_PRIMES = torch.tensor([1_000_003, 10_007, 101, 1])  # seed, epoch and process as one seed
-Loss = Callable[[Step], dict[str, Tensor]]  # terms by name
 REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
 
 
@@ -132,66 +132,125 @@ def fit(
     does not suffice. A head of a closed form is solved and not trained: see `training.closed_form`.
     """
     workspace = workspace or Workspace()
-    checkpoint, hardware = workspace.checkpoint, workspace.hardware
-    inputs = task.inputs
-    model = Model(inputs, head, regressor)
-    if isinstance(head, ClosedFormHead):
-        log = solve(task, method, model, head, regressor, plan.epochs, seed)
-        model.eval()
-        return log
-    loss = _loss(task, method, model)
-    generator = torch.Generator().manual_seed(seed)
+    problem = Problem(task, method, head, seed, regressor, validation, workspace.checkpoint)
+    return fit_alone(problem, plan, workspace)
 
-    def predict(rows: Tensor) -> Tensor:
-        return probabilities(model, inputs, rows)
 
+def fit_alone(problem: Problem, plan: Plan, workspace: Workspace) -> tuple[LogPoint, ...]:
+    """`fit` of a problem, which has its checkpoint itself."""
+    if isinstance(problem.head, ClosedFormHead):
+        return _solve(problem, plan)
+    return _fit([problem], plan, workspace, Alone(plan, workspace.hardware))[0]
+
+
+def fit_together(
+    problems: Sequence[Problem], plan: Plan, workspace: Workspace | None = None
+) -> list[tuple[LogPoint, ...]]:
+    """`fit` of problems that train side by side. One by one they end the same, and by `fit` but for rounding.
+
+    Their inputs are stored features, their methods equal, their heads of one class, and both `stack`.
+    """
+    return _fit(problems, plan, workspace or Workspace(), Stack(plan))
+
+
+def _fit(
+    problems: Sequence[Problem], plan: Plan, workspace: Workspace, steps: Alone | Stack
+) -> list[tuple[LogPoint, ...]]:
+    """The loop."""
+    hardware = workspace.hardware
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if (extra := method.prepare(task, model)) is not None:
-            model.extra.append(extra)
-        state = State(model, inputs, _optimiser(model, inputs, plan), generator)
-        state.resume(checkpoint)
+        states = [_begin(problem, isinstance(steps, Stack)) for problem in problems]
+        optimiser = _optimiser(states, plan)
+        for state in states:
+            state.resume(optimiser)
         hardware.wait()
-        saved = time.monotonic()
-        for epoch in range(state.epoch, plan.epochs):
-            if epoch % REFRESH == 0:
-                inputs.refresh()
-            examples = method.examples(epoch, predict, generator)
-            if examples is not None:
-                state.examples = examples
-                state.log += [LogPoint(epoch, term, value) for term, value in examples.notes]
-            for group in state.optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * plan.rate_share(epoch)
-            state.log += _epoch(state, loss, plan, epoch, seed, hardware)
-            state.epoch = epoch + 1
-            if plan.trace:
-                state.log += training_points(task, predict, epoch, seed)
-            if validation is not None and not _validated(state, *validation, plan):
-                break
-            if workspace.on_epoch is not None:
-                workspace.on_epoch(state.epoch, plan.epochs)
-            if checkpoint is not None and not hardware.rank and time.monotonic() - saved > plan.checkpoint_every:
-                state.save(checkpoint)
+        training, saved = states, time.monotonic()
+        while training := _end_finished(training, plan, hardware):
+            epoch = min(state.epoch for state in training)
+            _train_epoch([state for state in training if state.epoch == epoch], steps, plan)  # resumed: some are ahead
+            running = [state for state in training if not state.is_stopped]
+            if workspace.on_epoch is not None and running:
+                workspace.on_epoch(epoch + 1, plan.epochs)
+            if not hardware.rank and time.monotonic() - saved > plan.checkpoint_every:
+                for state in running:
+                    state.save()
                 saved = time.monotonic()
-        state.take_best()
-        inputs.refresh()
+    return [tuple(state.log) for state in states]
+
+
+def _solve(problem: Problem, plan: Plan) -> tuple[LogPoint, ...]:
+    """The log of a fit whose head is solved."""
+    model = Model(problem.task.inputs, problem.head, problem.regressor)
+    assert isinstance(problem.head, ClosedFormHead)
+    log = solve(problem.task, problem.method, model, problem.head, problem.regressor, plan.epochs, problem.seed)
     model.eval()
-    hardware.wait()
-    if checkpoint is not None and not hardware.rank:
-        checkpoint.unlink(missing_ok=True)
-    return tuple(state.log)
+    problem.on_end(log)
+    return log
+
+
+def _begin(problem: Problem, is_stacked: bool) -> State:
+    """A fit before its first epoch. One in a stack draws noise of its own, which is what torch's generator draws for
+    one that is alone.
+    """
+    torch.manual_seed(problem.seed)
+    model = Model(problem.task.inputs, problem.head, problem.regressor)
+    if (extra := problem.method.prepare(problem.task, model)) is not None:
+        model.extra.append(extra)
+    state = State(problem, model)
+    if is_stacked:
+        state.noise = torch.Generator()
+        state.noise.set_state(torch.get_rng_state())
+    return state
+
+
+def _end_finished(training: Sequence[State], plan: Plan, hardware: Hardware) -> list[State]:
+    """End the fits that have had all epochs or have stopped; the others come back."""
+    finished = [state for state in training if state.is_stopped or state.epoch >= plan.epochs]
+    for state in finished:
+        state.take_best()
+        state.inputs.refresh()
+        state.model.eval()
+        hardware.wait()
+        state.problem.on_end(tuple(state.log))
+        if state.problem.checkpoint is not None and not hardware.rank:
+            state.problem.checkpoint.unlink(missing_ok=True)
+    return [state for state in training if state not in finished]
+
+
+def _train_epoch(states: Sequence[State], steps: Steps, plan: Plan) -> None:
+    """The next epoch of fits that have come equally far."""
+    epoch = states[0].epoch
+    for state in states:
+        if epoch % REFRESH == 0:
+            state.inputs.refresh()
+        examples = state.method.examples(epoch, _predict_of(state), state.generator)
+        if examples is not None:
+            state.examples = examples
+            state.log += [LogPoint(epoch, term, value) for term, value in examples.notes]
+    for group in states[0].optimiser.param_groups:
+        group["lr"] = group["initial_lr"] * plan.rate_share(epoch)
+    _epoch(states, steps, plan, epoch)
+    for state in states:
+        state.epoch = epoch + 1
+        if plan.trace:
+            state.log += training_points(state.problem.task, _predict_of(state), epoch, state.seed)
+        _validate(state, plan)
 
 
 def _frames_of(x: Tensor | Frames) -> tuple[Tensor, Tensor]:
-    """Frames and their mask; a vector (D,) is a clip of one frame."""
+    """Frames and their mask; a vector (D,) is a clip of one frame. (K, 1, B, D) of a stack stay in their order."""
     if isinstance(x, Frames):
         return x.hidden, x.mask
-    return x[:, None], torch.ones(len(x), 1, dtype=torch.bool)
+    return x.unsqueeze(-2), torch.ones(x.shape[-2], 1, dtype=torch.bool)
 
 
 def probabilities(model: Model, inputs: Inputs, rows: Tensor) -> Tensor:
     """(N,) rows -> (N, C), whole utterances, dropout off; the model is left in the mode it was in."""
     return outputs(model, inputs, rows)[0]
+
+
+def _predict_of(state: State) -> Predict:
+    return partial(probabilities, state.model, state.inputs)
 
 
 def outputs(model: Model, inputs: Inputs, rows: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -209,26 +268,11 @@ def outputs(model: Model, inputs: Inputs, rows: Tensor) -> tuple[Tensor, Tensor 
     return torch.cat(classes), torch.cat(attributes) if attributes else None
 
 
-def _loss(task: Task, method: Method, model: Model) -> Loss:
-    """The method's terms, and where attributes are learnt one for each; of one class there is nothing to tell."""
-    regressor, attributes = model.regressor, task.attributes
-
-    def loss(step: Step) -> dict[str, Tensor]:
-        terms = method.loss(step)
-        if regressor is None or attributes is None:
-            return terms
-        if task.classes == 1:
-            terms.pop("cross-entropy", None)
-        lost = concordance_loss(model.regress(model.represent(step.x)), attributes[step.rows])
-        return terms | {f"1 - CCC {name}": value for name, value in zip(regressor.names, lost)}
-
-    return loss
-
-
-def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimizer:
+def _optimiser(states: Sequence[State], plan: Plan) -> torch.optim.Optimizer:
     """Adam. What the inputs train, an encoder that has learnt much already, may have a rate of its own."""
-    slow = {weight for module in inputs.modules() for weight in module.parameters()} if plan.encoder_rate else set()
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    weights = [weight for state in states for weight in state.trained()]
+    slow = {weight for state in states for module in state.inputs.modules() for weight in module.parameters()}
+    slow = slow if plan.encoder_rate else set()
     groups = [
         {"params": [weight for weight in weights if weight not in slow], "initial_lr": plan.learning_rate},
         {"params": [weight for weight in weights if weight in slow], "initial_lr": plan.encoder_rate},
@@ -243,86 +287,38 @@ def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimize
     )
 
 
-def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
-    """One pass over the examples; the mean of each loss term."""
-    drawing = state.generator  # for what a step draws beside its examples
-    if hardware.processes > 1:  # each process drops and draws its own, and anew in each epoch, so that it can go on
-        drawing = torch.Generator().manual_seed(int(torch.tensor([seed, epoch, hardware.rank, 0]).dot(_PRIMES)))
-        torch.manual_seed(drawing.initial_seed() + 1)
-    state.model.train()
-    totals: dict[str, Tensor] = {}
-    batches = _batches(state, plan, hardware.processes)
-    for index, batch in enumerate(batches):
-        done = (epoch + index / len(batches)) / plan.epochs
-        try:
-            terms = _gradients(state, loss, plan, batch, done, drawing, hardware)
-            for term, value in terms.items():
-                if not math.isfinite(value):
-                    ids = ", ".join(state.inputs.names(state.examples.rows[batch])[:5])
-                    raise UserError(
-                        f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {index}"
-                        f"{f' ({ids} ...)' if ids else ''}: lower the learning rate; checkpoints before it are kept"
-                    )
-                totals[term] = totals.get(term, torch.zeros(())) + value
-            state.optimiser.step()
-        except RuntimeError as error:
-            raise _memory_error(error, state.inputs, len(batch) // plan.accumulate) from error
-    return [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
+def _epoch(states: Sequence[State], steps: Steps, plan: Plan, epoch: int) -> None:
+    """One pass of each fit over its examples; its log has the mean of each loss term."""
+    states[0].optimiser.zero_grad()  # it has weights of fits that are not among these too
+    totals: list[dict[str, list[float]]] = [{} for _ in states]
+    number = {state: index for index, state in enumerate(states)}
+    try:
+        for index, taken in enumerate(steps.gradients(states, epoch)):
+            for state, batch, terms in taken:
+                for term, value in terms.items():
+                    _check_finite(state, batch, f"{term!r} is {value} in epoch {epoch}, batch {index}", value)
+                    totals[number[state]].setdefault(term, []).append(value)
+            states[0].optimiser.step()
+    except RuntimeError as error:
+        raise _memory_error(error, states[0], plan) from error
+    for state, values in zip(states, totals):
+        state.log += [LogPoint(epoch, term, sum(of_term) / len(of_term)) for term, of_term in values.items()]
 
 
-def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
-    """Indices into the examples, in random order; clips of like lengths together where that spares padding."""
-    examples, size = state.examples, plan.batch_size * processes
-    if state.inputs.seconds is None:
-        return list(torch.randperm(len(examples.rows), generator=state.generator).split(size))
-    seed = int(torch.randint(1 << 62, (1,), generator=state.generator))
-    seconds = state.inputs.seconds[examples.rows]
-    return [torch.tensor(batch) for batch in length_batches(seconds.tolist(), size, seed)]
+def _check_finite(state: State, batch: Tensor, text: str, value: float) -> None:
+    if math.isfinite(value):
+        return
+    ids = ", ".join(state.inputs.names(state.examples.rows[batch])[:5])
+    raise UserError(
+        f"the loss term {text}{f' ({ids} ...)' if ids else ''}: lower the learning rate; checkpoints before it are kept"
+    )
 
 
-def _gradients(
-    state: State, loss: Loss, plan: Plan, batch: Tensor, done: float, drawing: torch.Generator, hardware: Hardware
-) -> dict[str, Tensor]:
-    """Compute the gradients of one step on a batch, indices into the examples; its loss terms come back.
-
-    Each process has its share of the batch, and goes through it in `accumulate` parts. A part's loss weighs as many
-    utterances as it has, so that a loss that is a mean over utterances is the same however it is cut.
-    """
-    examples, inputs = state.examples, state.inputs
-
-    def take(rows: Tensor) -> Tensor | Frames:
-        return inputs.batch(rows, inputs.draws(len(rows), drawing))
-
-    state.optimiser.zero_grad()
-    draws = inputs.draws(len(batch), state.generator)
-    count = plan.accumulate
-    cut = count * hardware.processes
-    parts: Sequence[Any] = torch.arange(len(batch)).tensor_split(cut) if cut > 1 else (slice(None),)
-    share_of_process = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(batch[part])]
-    terms: dict[str, Tensor] = {}
-    for part in share_of_process or [parts[0][:1]]:  # a process without a share of a short batch weighs nothing
-        indices = batch[part]
-        rows, label, weight = (column[indices] for column in (examples.rows, examples.label, examples.weight))
-        x = inputs.batch(rows, None if draws is None else draws[part])
-        values = loss(Step(state.model, x, rows, label, weight, done, take, drawing))
-        share = len(indices) / len(batch) if share_of_process else 0.0
-        total = sum(values.values(), torch.zeros(()))
-        (total if share == 1 else total * share).backward()
-        for term, value in values.items():
-            part_of = value.detach() if share == 1 else share * value.detach()
-            terms[term] = terms[term] + part_of if term in terms else part_of
-    if hardware.processes > 1:
-        trained = [weight for group in state.optimiser.param_groups for weight in group["params"]]
-        for weight in trained:
-            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-        hardware.summed([*terms.values(), *(weight.grad for weight in trained)])
-    return terms
-
-
-def _memory_error(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
+def _memory_error(error: RuntimeError, state: State, plan: Plan) -> Exception:
     """A lack of memory in words that help; any other error as it is."""
     if not lacks_memory(error):
         return error
+    inputs, count = state.inputs, min(plan.batch_size, len(state.examples.rows)) // plan.accumulate
     longest = "" if inputs.seconds is None else f" of up to {float(inputs.seconds.max()):.1f} s"
     return UserError(
         f"out of memory in a training step of {count} utterances{longest}: lower batch_size or crop, "
@@ -330,43 +326,19 @@ def _memory_error(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
     )
 
 
-def _validated(state: State, inputs: Inputs, validation: Labelled, plan: Plan) -> bool:
-    """Note how the validation utterances went; False when it is time to stop.
+def _validate(state: State, plan: Plan) -> None:
+    """Note how the validation utterances went, and whether it is time to stop.
 
     What is compared is the mean cross-entropy, or 1 - UA, and of attributes the mean 1 - CCC beside it: the mean over
     sides of each.
     """
+    if state.problem.validation is None:
+        return
+    inputs, validation = state.problem.validation
     inputs.refresh()
     p, attributes = outputs(state.model, inputs, validation.rows)
-    lost = _of_emotions(p, validation, plan.validate_by)
-    lost += 0.0 if attributes is None else _of_attributes(attributes, validation)
+    lost = loss_of_emotions(p, validation, plan.validate_by)
+    lost += 0.0 if attributes is None else loss_of_attributes(attributes, validation)
     if plan.trace:
         state.log += validation_points(p, validation, state.epoch - 1)
-    return state.improved("validation loss" if plan.validate_by == "loss" else "validation error", lost, plan.patience)
-
-
-def _of_attributes(regressed: Tensor, validation: Labelled) -> float:
-    """The mean 1 - CCC over the attributes of each side, and over sides; 0 where nothing of them is known."""
-    truth = validation.attributes
-    if truth is None:
-        return 0.0
-    side = torch.zeros_like(validation.rows) if validation.corpus is None else validation.corpus
-    lost = []
-    for number in side.unique():
-        on_side = side == number
-        varied = varies(truth[on_side])
-        if varied.any():
-            lost.append(float(concordance_loss(regressed[on_side], truth[on_side])[varied].mean()))
-    return sum(lost) / max(len(lost), 1)
-
-
-def _of_emotions(p: Tensor, validation: Labelled, by: str) -> float:
-    if by == "ua":
-        wrong = (p.argmax(1) != validation.label).float()
-        return float((wrong * balanced_weights(validation, p.shape[1])).mean())
-    logits = p.clamp(min=1e-12).log()
-    weight = torch.ones(len(logits))
-    if validation.corpus is not None:
-        sides, side = validation.corpus.unique(return_inverse=True)
-        weight = len(logits) / (len(sides) * side.bincount()[side])
-    return float(weighted_cross_entropy(logits, validation.label, weight))
+    state.note("validation loss" if plan.validate_by == "loss" else "validation error", lost, plan.patience)

@@ -15,18 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.errors import UserError
-from emobridge.heads.base import FrameScale, LayerSum
+from emobridge.heads.base import Dropout, FrameScale, InputDropout, LayerSum
+from emobridge.methods.base import Draws
 
 Moments = tuple[Tensor, Tensor]  # mean and deviation by which a probe standardises its input
 
 
-def stacked(heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None) -> nn.Module:
+def stacked(
+    heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None, draws: Draws | None = None
+) -> nn.Module:
     """Heads (L rows of P) as one module: x (L, 1, ..., D) -> (L, P, B, C), of a multilayer head (1, P, B, C).
 
     The first nn.Linear or LayerSum that a head defines sees the features, which all probes of a layer share; every
     later one sees what the first one gives, which differs from probe to probe.
     moments: mean and deviation, each (L, P, D), by which each probe standardises the features; they are folded into
     the first map and into a `FrameScale`, which is the same to rounding.
+    draws: by which each layer's dropout draws, for how many clips, read at every step; by default all layers draw
+    together from torch's own generator.
     Errors: UserError for a head whose maps see something else; when it is used, if not before.
     """
     module = copy.deepcopy(heads[0][0])
@@ -34,6 +39,8 @@ def stacked(heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None
     for name, part in list(module.named_modules()):
         if isinstance(part, FrameScale) and moments is not None:
             _replace(module, name, StackedFrameScale(moments))
+        if isinstance(part, Dropout | InputDropout) and draws is not None:
+            _replace(module, name, StackedDropout(part.p, isinstance(part, InputDropout), draws))
         kind = {nn.Linear: StackedLinear, LayerSum: StackedLayerSum}.get(type(part))
         if kind is None:
             continue
@@ -163,6 +170,25 @@ class StackedLayerSum(nn.Module):
     def weights_of(self, name: str, layer: int, probe: int) -> Tensor:
         """The weights of one sum."""
         return self.weight[probe]
+
+
+class StackedDropout(nn.Module):
+    """`Dropout`, or with `same` `InputDropout`, of each layer by a generator of its own."""
+
+    def __init__(self, p: float, same: bool, draws: Draws) -> None:
+        super().__init__()
+        self.p, self.same, self.draws = p, same, draws
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(L, 1, B, ..., D) -> the same."""
+        if not self.training or not self.p:
+            return x
+        noise = x.new_ones(len(x), 1, *(1,) * (x.ndim - 3), x.shape[-1]) if self.same else torch.ones_like(x)
+        for row, draw in zip(noise[:, 0], self.draws):
+            if draw is not None:
+                count, generator = draw
+                row[:count].uniform_(generator=generator)
+        return x * noise.ge_(self.p).div_(1 - self.p)
 
 
 class StackedFrameScale(nn.Module):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from emobridge import registry
 from emobridge.adapters import Adapters
 from emobridge.adapters.base import parse_indices, trunk_of
 from emobridge.cache import Cache
@@ -28,7 +29,8 @@ from emobridge.training.cost import Meter, StageCost
 from emobridge.training.hardware import ALONE, Accelerated, Hardware
 from emobridge.training.inputs import Frozen
 from emobridge.training.keys import stage_key
-from emobridge.training.loop import Model, Plan, Workspace, fit
+from emobridge.training.loop import Model, Plan, Workspace, fit_alone, fit_together
+from emobridge.training.state import Problem
 from emobridge.training.tasks import Built, Computed, build
 from emobridge.types import short_repr
 
@@ -146,6 +148,62 @@ def run_stages(
     return Fitted(built, head, regressor, encoder, case.stages, tuple(before), log, tuple(costs))
 
 
+def can_train_together(case: Case) -> bool:
+    """Whether fits of a case, of any fold and seed, train side by side."""
+    if case.uses_recordings or case.attributes:
+        return False
+    method, head = registry.load("methods", case.method.name), registry.load("heads", case.head.name)
+    return bool(method.stacks and head.stacks)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A fit on stored features that is ready to be trained."""
+
+    case: Case
+    problem: Problem
+    built: Built
+
+    def fitted(self, log: Sequence[LogPoint]) -> Fitted:
+        """What it ends with."""
+        return Fitted(self.built, self.problem.head, None, None, self.case.stages, (), tuple(log), ())
+
+
+def start_fit(case: Case, speech: Speech, fold: Fold, seed: int, place: Place) -> Started:
+    """Make a fit of a case that trains beside others ready."""
+    method = case.make_method()
+    labelled_target = budget(speech, fold, case.target_labels, seed)
+    built, head, _, _ = _start(case, speech, fold, method, labelled_target, seed, place)
+    validation = _validation_of(built.validation, case.stages[0])
+    task = case.stages[0].of(built.task)
+    return Started(case, Problem(task, method, head, seed, None, validation, _beside(place.path, "checkpoint")), built)
+
+
+def train_together(
+    fits: Sequence[Started], on_end: Callable[[int, Fitted], None], on_work: Callable[[float], None]
+) -> None:
+    """Train fits of one case side by side.
+
+    on_end: is called with the index of each as soon as it ends. on_work: after each epoch, with the share of the work
+    that is done since, in fits.
+    """
+    done = 0.0
+
+    def count(epoch: int, epochs: int) -> None:
+        nonlocal done
+        before, done = done, len(fits) * epoch / epochs
+        on_work(done - before)
+
+    def ending(index: int, fit: Started) -> Problem:
+        return replace(fit.problem, on_end=lambda log: on_end(index, fit.fitted(log)))
+
+    case = fits[0].case
+    problems = [ending(index, fit) for index, fit in enumerate(fits)]
+    with encoder_threads(0):
+        fit_together(problems, _plan(case, case.stages[0]), Workspace(on_epoch=count))
+    on_work(len(fits) - done)
+
+
 def _start(
     case: Case, speech: Speech, fold: Fold, method: Method, labelled_target: Part, seed: int, place: Place
 ) -> tuple[Built, Head, Regressor | None, Encoder | None]:
@@ -189,16 +247,16 @@ def _train(
     if encoder is not None and place.hardware.device.type == "cpu":
         keep_freed_memory(weights)
     with encoder_threads(weights):
-        log = fit(
+        problem = Problem(
             stages[index].of(built.task),
             method,
             model.head,
-            _plan(case, stages[index]),
-            seed=seed,
-            regressor=model.regressor,
-            validation=_validation_of(built.validation, stages[index]),
-            workspace=Workspace(_beside(place.path, suffix), hardware=place.hardware),
+            seed,
+            model.regressor,
+            _validation_of(built.validation, stages[index]),
+            _beside(place.path, suffix),
         )
+        log = fit_alone(problem, _plan(case, stages[index]), Workspace(hardware=place.hardware))
     return log, meter.cost() if meter else None
 
 
