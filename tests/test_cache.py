@@ -268,7 +268,7 @@ def test_damage_of_any_file_of_a_run_changes_no_answer(recorded, tmp_path):
 
     whole = answers()
     files = sorted((tmp_path / "run" / "work").glob("*.safetensors"))
-    assert len(files) == 5, "the guard's fit, and two folds of two systems"
+    assert len(files) == 4, "two folds of two systems"
     draw = random.Random(1)
     for path in files:
         content = path.read_bytes()

@@ -156,11 +156,11 @@ def test_a_second_method_in_the_same_folder_reads_the_baseline(recorded, tmp_pat
     shared |= {"labels": ["anger", "sadness"], "epochs": 3, "store": str(tmp_path / "store")}
     out = str(tmp_path / "run")
     adapt(**shared, method="dann", out=out)
-    assert fits == {"source-only": 4 + 1, "dann": 4 + 1}, "seeds x folds, and the guard's and the bundle's own fit"
+    assert fits == {"source-only": 4, "dann": 4 + 1}, "seeds x folds, and the bundle's own fit"
     first = read_scores(tmp_path / "run" / "scores.json")
     fits.clear()
     adapt(**shared, method="fluda", out=out)
-    assert fits == {"fluda": 4 + 1}, "neither the baseline nor the guard is trained again"
+    assert fits == {"fluda": 4 + 1}, "the baseline is not trained again"
     second = read_scores(tmp_path / "run" / "scores.json")
     assert [row for row in first if row.method == "source-only"] == [
         row for row in second if row.method == "source-only"
