@@ -272,6 +272,9 @@ class _Inputs:
 
         self.moments = torch.zeros(2, 3)
 
+    def modules(self) -> tuple[Any, ...]:
+        return ()
+
     def state(self) -> dict[str, Any]:
         return {"moments": self.moments}
 
@@ -279,21 +282,26 @@ class _Inputs:
         self.moments = state["moments"]
 
 
-def _state(trained: bool) -> Any:
+def _state(trained: bool, checkpoint: Path | None = None) -> Any:
+    from types import SimpleNamespace
+
     import torch
 
     from emobridge.methods.base import Examples
-    from emobridge.training.checkpoints import State
+    from emobridge.training.state import Problem, State
 
     torch.manual_seed(0)
     model, inputs = torch.nn.Linear(3, 2), _Inputs()
-    state = State(model, inputs, torch.optim.Adam(model.parameters()), torch.Generator().manual_seed(0))
+    task: Any = SimpleNamespace(inputs=inputs)
+    nothing: Any = None
+    state = State(Problem(task, nothing, nothing, 0, checkpoint=checkpoint), model)
+    state.resume(torch.optim.Adam(model.parameters()))
     if trained:
         model(torch.ones(4, 3)).square().sum().backward()
         state.optimiser.step()
         state.epoch, inputs.moments = 3, torch.ones(2, 3)
         state.examples = Examples(torch.arange(3), torch.tensor([0, 1, 0]), torch.ones(3))
-        state.improved("validation loss", 0.5, 10)
+        state.note("validation loss", 0.5, 10)
     return state
 
 
@@ -309,9 +317,8 @@ def _hash_of(*parts: Any) -> str:
 def _resume(folder: Path) -> list[str]:
     import torch
 
-    state = _state(trained=False)
     with torch.random.fork_rng(devices=[]):
-        state.resume(folder / "c.checkpoint")
+        state = _state(trained=False, checkpoint=folder / "c.checkpoint")
     if not state.epoch:
         return []
     moments = [value for weight in state.optimiser.state_dict()["state"].values() for value in weight.values()]
@@ -409,7 +416,7 @@ def checkpoints() -> Iterator[Door]:
     yield Door(
         "checkpoints",
         "training checkpoint",
-        lambda folder: _state(trained=True).save(folder / "c.checkpoint"),
+        lambda folder: _state(trained=True, checkpoint=folder / "c.checkpoint").save(),
         _resume,
         exact=True,
     )

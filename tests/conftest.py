@@ -20,9 +20,10 @@ GENDERS = ("female", "male")  # of toy speakers, in turn
 # The machine is not measured in tests, but where they are about that.
 os.environ.setdefault("EMOBRIDGE_ENGINE", "torch")
 os.environ.setdefault("EMOBRIDGE_PRECISION", "fp32")
-# In a shell's background SIGINT is ignored, and the processes of tests would inherit that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# In a shell's background SIGINT is ignored, under nohup SIGHUP, and the processes of tests would inherit that.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as t
 # What follows what in a recording that is put together to learn boundaries.
 PART_ORDERS = ("neutral-emotional-neutral", "neutral-emotional", "emotional-neutral", "emotional")
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
-JOBS_HELP = "Processes that work at once, each with one thread. Results do not depend on it."
+JOBS_HELP = "Processes that work at once, each with one thread. Results do not depend on it, but for rounding."
 DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
     "their last digits alone. Encoders without weights, such as logmel, stay on the CPU."

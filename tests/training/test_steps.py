@@ -68,8 +68,8 @@ def one_by_one(fits: list[Problem], plan: Plan) -> list[tuple[LogPoint, ...]]:
 
 
 def assert_same(fits: list[Problem], others: list[Problem], logs, other_logs, within: float) -> None:
-    for one, other, log, other_log in zip(fits, others, logs, other_logs, strict=True):
-        torch.testing.assert_close(answers(one), answers(other), rtol=0, atol=within)
+    for fit, other, log, other_log in zip(fits, others, logs, other_logs, strict=True):
+        torch.testing.assert_close(answers(fit), answers(other), rtol=0, atol=within)
         assert [point.epoch for point in log] == [point.epoch for point in other_log], "it stops at the same epoch"
         assert [point.term for point in log] == [point.term for point in other_log]
         assert [p.value for p in log] == pytest.approx([p.value for p in other_log], abs=10 * within)
@@ -82,6 +82,13 @@ def assert_same(fits: list[Problem], others: list[Problem], logs, other_logs, wi
 def test_side_by_side_is_one_by_one(method, head):
     together, alone = problems(method, head), problems(method, head)
     assert_same(together, alone, fit_together(together, PLAN), one_by_one(alone, PLAN), 1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fits_of_fewer_examples_than_a_batch_do_not_depend_on_each_other(method):
+    plan = replace(PLAN, batch_size=100)
+    together, alone = problems(method), problems(method)
+    assert_same(together, alone, fit_together(together, plan), one_by_one(alone, plan), 1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -132,7 +139,7 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(method, head, tmp_path):
     interrupted(problems(method, head, folder=tmp_path), PLAN, 2)  # it is alone until the others' third epoch
     resumed = problems(method, head, folder=tmp_path)
     assert fit_together(resumed, PLAN) == logs
-    assert all(torch.equal(answers(one), answers(other)) for one, other in zip(whole, resumed))
+    assert all(torch.equal(answers(fit), answers(other)) for fit, other in zip(whole, resumed))
     assert not list(tmp_path.iterdir())
 
 

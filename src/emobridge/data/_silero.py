@@ -65,7 +65,7 @@ def silero_segments(
             probabilities += likely.tolist()
             voiced += _are_voiced(chunks, likely > LIKELY)
             count += size
-            if enough < math.inf:
+            if enough < math.inf and (likely > LIKELY).any():
                 certain = segments_if(silent)  # what follows can only make them longer, or more
                 if sum(end - start - 2 * padding * SAMPLE_RATE for start, end in certain) >= enough * SAMPLE_RATE:
                     return certain

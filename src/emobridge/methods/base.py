@@ -183,7 +183,7 @@ class StackedStep(Step):
     """One batch of each of K fits side by side: x is (K, 1, B, D), rows and weight (K, 1, B), a loss term (K, 1).
 
     Batches that are shorter than B are filled up with rows that count for nothing in a `mean`. A fit may sit a step
-    out. `take`, `sample` and `generator` are of no use here.
+    out. `take`, `sample` and `generator` serve one fit only and fail here.
     """
 
     share: Tensor  # (K, 1, B): of each row in a mean, times B; 0 for what fills up

@@ -8,7 +8,7 @@ see training/steps.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -42,7 +42,7 @@ from emobridge.types import short_repr
 Progress = Callable[[int, int], None]  # fits done, fits in all
 OnWork = Callable[[float], None]  # the amount of work that was done, in fits
 LARGEST_STACK = 64  # fits that train together
-STACK_MEMORY = 2**28  # bytes of features of fits that train together: each fold has its own normalisation
+STACK_MEMORY = 2**28  # bytes of features of fits that wait: each fold has its own normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +178,15 @@ class Runner:
                 keep = partial(fits[number].__setitem__, index)
                 started = start_fit(case, self._at(case)[0], fold, seed, place)
                 stacks.setdefault(case, []).append(Waiting(started, fold, key, keep))
-                if len(stacks[case]) == self._stack_size(case):
-                    self._train_stack(stacks.pop(case), on_work)
+                if len(stacks[case]) == LARGEST_STACK or _size(stacks) > STACK_MEMORY:
+                    largest = max(stacks, key=lambda other: len(stacks[other]))
+                    self._train_stack(stacks.pop(largest), on_work)
         for stack in stacks.values():
             self._train_stack(stack, on_work)
         return [
             _answers(unit, parts, [fitted[index] for index in range(len(parts))])
             for unit, parts, fitted in zip(units, folds, fits)
         ]
-
-    def _stack_size(self, case: Case) -> int:
-        """How many fits of a case train together: as many as memory is given for, but one at least."""
-        features = self._at(case)[0].features
-        assert features is not None  # they are stored, where fits train together
-        return min(LARGEST_STACK, max(1, STACK_MEMORY // (2 * features.nbytes)))  # CORAL copies the source
 
     def _train_stack(self, stack: Sequence[Waiting], on_work: OnWork) -> None:
         """Train fits of one case together, and write each as soon as it ends."""
@@ -274,7 +269,8 @@ def run(
 ) -> tuple[Answers, ...]:
     """Every case on every seed and fold, in the order of the cases.
 
-    jobs: processes that train, each with one thread; the answers are the same. workers: train in their place.
+    jobs: processes that train, each with one thread; the answers are the same but for rounding. workers: train in their
+    place.
     Errors: UserError of a fit, and where a process was killed.
     """
     speech, split = runner.speech, runner.split
@@ -303,6 +299,11 @@ def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[
             progress(int(round(done, 6)), count)
 
     return runner.units(units, add)
+
+
+def _size(stacks: Mapping[Case, Sequence[Waiting]]) -> int:
+    """The features of all fits that wait, in bytes."""
+    return sum(waiting.started.features.nbytes for stack in stacks.values() for waiting in stack)
 
 
 def _by_fold(units: Sequence[Unit], folds: Sequence[Sequence[Fold]]) -> list[tuple[int, int]]:

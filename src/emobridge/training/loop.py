@@ -2,8 +2,8 @@
 
 One loop for every method, head and encoder, frozen or trained, and for one fit as for many that train side by side
 (training/steps.py). It reads top to bottom: draw examples, take steps, look at the validation loss, keep a checkpoint.
-A run that was interrupted goes on from its checkpoint and ends with the same weights, to the last bit, as one that was
-not.
+A run that was interrupted goes on from its checkpoint and ends with the same weights as one that was not: to the last
+bit where as many fits train side by side, and else but for rounding.
 """
 
 from __future__ import annotations
@@ -310,7 +310,8 @@ def _check_finite(state: State, batch: Tensor, text: str, value: float) -> None:
         return
     ids = ", ".join(state.inputs.names(state.examples.rows[batch])[:5])
     raise UserError(
-        f"the loss term {text}{f' ({ids} ...)' if ids else ''}: lower the learning rate; checkpoints before it are kept"
+        f"the loss term {text}, seed {state.seed}{f' ({ids} ...)' if ids else ''}: lower the learning rate; "
+        "checkpoints before it are kept"
     )
 
 

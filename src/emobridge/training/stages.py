@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters
@@ -163,6 +164,13 @@ class Started:
     case: Case
     problem: Problem
     built: Built
+
+    @property
+    def features(self) -> Tensor:
+        """All rows that it trains on or answers, (N, D)."""
+        inputs = self.problem.task.inputs
+        assert isinstance(inputs, Frozen)  # `can_train_together`
+        return inputs.x
 
     def fitted(self, log: Sequence[LogPoint]) -> Fitted:
         """What it ends with."""

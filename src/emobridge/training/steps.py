@@ -2,8 +2,8 @@
 
 Fits whose inputs are stored features, and whose method and head say that they `stack`, are small: a step of one takes
 its time to begin dozens of operations and not to compute. Here a step of many is begun once. Each fit has its own
-batch, random numbers and weights, and learns what it learns alone: batches are filled up to one size, so that what a
-fit computes does not depend on the fits beside it.
+batch, random numbers and weights, and learns what it learns alone but for rounding: batches are filled up to one size,
+and a product of many fits may sum in another order than that of few (1e-7 of a probability in the tests).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from emobridge.training.loop import Plan
 
 _PRIMES = torch.tensor([1_000_003, 10_007, 101, 1])  # seed, epoch and process as one seed
-_NOBODYS = torch.Generator()  # a stacked step has one for each fit
+NO_GENERATOR: Any = object()  # torch refuses it: a stacked step draws by the generators of its fits
 Terms = dict[str, float]  # of the loss by name
 Taken = tuple[State, Tensor, Terms]  # a fit, its batch (B,) as indices into its examples, and the terms of its loss
 
@@ -65,7 +65,7 @@ class Stack:
                 assert isinstance(state.inputs, Frozen)
                 torch.index_select(state.inputs.x, 0, chosen[0], out=part[0])
             done = (epoch + index / count) / self.plan.epochs
-            own = (x, rows[index], label[index], weight[index], done, _no_rows, _NOBODYS)
+            own = (x, rows[index], label[index], weight[index], done, _no_rows, NO_GENERATOR)
             terms = self._backward(StackedStep(self.module, *own, share[index], fits), now)
             yield [
                 (state, batch, {term: values[fit] for term, values in terms.items()})

@@ -7,7 +7,7 @@ normalization for SVM-based speaker recognition"): its covariance is added to th
     logit_c(z) = m_c^T A^-1 z - 1/2 m_c^T A^-1 m_c,    A = S_a + v B
 
 with S_a, the shrunk covariance within classes, as in `heads.discriminant`, and classes and corpora of equal weight.
-A speaker is told from emotions by labels: speakers of one emotion each give no more to B than those of all.
+Class means are taken out first, so a speaker who shows one emotion adds no more to B than one who shows all.
 
 Ours: a = 0.5 and v = 1.5; see docs/results/guard.md.
 """
