@@ -143,6 +143,7 @@ def test_choices_fold_case(requested, cli):
     assert ran.complaints[0].startswith("emobridge: unknown normalise 'Speakers': did you mean 'speaker'?")
 
 
+@pytest.mark.slow
 def test_python_leaves_the_folder_that_the_command_leaves(recorded, tmp_path, monkeypatch):
     """Byte for byte but the date: two working folders and processes, and the same words in both."""
     folders = tmp_path / "command", tmp_path / "python"

@@ -65,6 +65,7 @@ def wait_for(journal, lines, process):
     raise AssertionError(f"{journal} never had {lines} lines")
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(recorded, finished, calls, cli):
     whole, out = recorded / "whole.csv", recorded / "p.csv"
     assert cli("predict", finished / "bundle", calls, "--out", whole).code == 0

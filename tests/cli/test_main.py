@@ -385,6 +385,7 @@ def test_audit_names_what_is_wrong(recorded, cli):
     assert written == {"audit.html", "audit.md", "audit.json", "tables"}
 
 
+@pytest.mark.slow
 def test_adapters_are_in_the_bundle_as_peft_has_them(recorded, cli, source):
     words = ("--encoder", source("whisper"), "--layer", "1", "--train", "adapters", "--align", "none", "--seeds", "1")
     done = cli(*adapt(recorded, *words, "--epochs", "1", "--adapter-option", "r=2"))

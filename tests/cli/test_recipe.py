@@ -298,6 +298,7 @@ def grid_words(grids, *more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_grids_of_label_budgets_and_their_summary(cli, grids):
     ran = cli(*grid_words(grids, "--seeds", "1"))
     assert ran.code == 0, ran.err

@@ -105,6 +105,7 @@ def test_a_misspelt_engine(source):
         load_encoder(source("whisper"), engine="onnx-int4")
 
 
+@pytest.mark.slow
 def test_real_speech_is_near_in_every_layer(shared, cache):
     from emobridge.data.audio import read_audio
 

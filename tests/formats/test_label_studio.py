@@ -222,6 +222,7 @@ def test_tasks_are_written_for_import(tmp_path, clips):
     assert list(import_("label-studio", path)) == rows
 
 
+@pytest.mark.slow
 def test_many_regions_of_two_annotators_take_linear_time(exported):
     many = [region(second, second + 0.5, "Anger") for second in range(20_000)]
     path = exported(task(1, "a.wav", (1, many), (2, many)))
