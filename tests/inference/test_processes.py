@@ -77,6 +77,7 @@ def test_rows_notes_and_skipped_files_are_those_of_one_process(recognizer, finis
         assert len(expected[0]) > processes.MANY_PARTS
 
 
+@pytest.mark.slow
 def test_an_interruption_loses_nothing_that_was_finished(recognizer, finished, folder, tmp_path, monkeypatch):
     settings = Answering(detector="energy", statistics="stored", segments="windows", window=0.5)
     expected = answers(recognizer, folder, settings)

@@ -8,7 +8,7 @@ import torch
 from emobridge.heads.base import LinearMap
 from emobridge.heads.discriminant import Discriminant
 from emobridge.methods.base import Labelled, Task
-from emobridge.methods.blend import Blend, share_of
+from emobridge.methods.blend import Blend, share_by_doubt
 from emobridge.methods.class_wise import ClassWise
 from emobridge.methods.source_only import SourceOnly
 from emobridge.training.inputs import Frozen
@@ -49,7 +49,7 @@ def doubt(solution, x):
 def test_by_default_the_share_grows_with_the_doubt_that_was_lost_and_with_the_target(count):
     (first,) = solutions(1)
     x = torch.randn(count, 4, generator=torch.Generator().manual_seed(2))
-    shares = [share_of(first, sharper(first, factor), x) for factor in (1.0, 1.5, 3.0)]
+    shares = [share_by_doubt(first, sharper(first, factor), x) for factor in (1.0, 1.5, 3.0)]
     assert shares[0] == 0 and shares == sorted(shares) and shares[2] < count / (count + 50)
     lost = 1 - (doubt(sharper(first, 3.0), x) / doubt(first, x)) ** 2
     assert shares[2] == pytest.approx(lost * count / (count + 50), rel=1e-5)
@@ -60,8 +60,8 @@ def test_more_doubt_no_doubt_and_no_utterance_leave_the_first_model_alone():
     (first,) = solutions(1)
     x = torch.randn(9, 4, generator=torch.Generator().manual_seed(3))
     certain = sharper(first, 1e6)
-    assert share_of(first, sharper(first, 0.5), x) == share_of(certain, certain, x) == 0
-    assert share_of(first, certain, x[:0]) == 0
+    assert share_by_doubt(first, sharper(first, 0.5), x) == share_by_doubt(certain, certain, x) == 0
+    assert share_by_doubt(first, certain, x[:0]) == 0
     blended, _ = Blend().settle([first, sharper(first, 0.5)], x)
     assert torch.equal(blended.weight, first.weight) and torch.equal(blended.bias, first.bias)
 

@@ -231,6 +231,7 @@ def test_changed_audio_of_the_same_size_and_time_is_noticed(asked, fits, recorde
     assert any(not np.array_equal(before[key].probabilities, after[key].probabilities) for key in before)
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(asked, tmp_path):
     """Units of several heads and corpora, streamed ones too, and the floors of other encoders."""
     settings = asked(frames="streamed", heads=("single", "nonlinear"), floors=True, epochs=1)

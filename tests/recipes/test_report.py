@@ -160,6 +160,7 @@ def test_other_corpora_than_the_papers_have_no_printed_numbers_beside_them(run, 
     assert (row["target_published"], row["source_published"]) == ("", "")
 
 
+@pytest.mark.slow
 def test_cameo_leaves_each_language_out(run_recipe, cameo, short, tmp_path):
     recipe = short("cameo", *SHORT)
     out = tmp_path / "out"

@@ -333,6 +333,7 @@ def test_it_is_fast():
     assert best < 0.3  # about 0.015 s on an idle core; the bound leaves room for a busy machine
 
 
+@pytest.mark.slow
 def test_the_time_grows_with_the_utterances_and_not_with_their_square():
     small, large = (example(n=n, seeds=1, speakers=n // 10) for n in (1000, 16_000))
     brief, long = (min(_seconds(data) for _ in range(3)) for data in (small, large))

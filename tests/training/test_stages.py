@@ -34,7 +34,7 @@ from emobridge.training import stages
 from emobridge.training.case import Case
 from emobridge.training.hardware import Accelerated
 from emobridge.training.stages import Fitted, Place, run_stages
-from emobridge.training.steps import Alone
+from emobridge.training.steps import SingleSteps
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
 
@@ -243,13 +243,13 @@ def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypa
     for place, path in enumerate(sorted(recorded.glob("en-*.wav"))):
         soundfile.write(path, np.random.default_rng(place).standard_normal(1600 * (1 + place)) * 0.1, 16000)
     seen = []
-    original = Alone._backward
+    original = SingleSteps._backward
 
     def looked(self, state, batch, *more):
         seen.append(state.inputs.seconds[state.examples.rows[batch]])
         return original(self, state, batch, *more)
 
-    monkeypatch.setattr(Alone, "_backward", looked)
+    monkeypatch.setattr(SingleSteps, "_backward", looked)
     fitted(settings(method="fine-tuned", target_labels="0", crop=9.0, batch_size=4, epochs=1))
     assert len(seen) == 3 and sorted(torch.cat(seen).tolist()) == pytest.approx([0.1 * n for n in range(1, 13)])
     assert all(float(some.max() - some.min()) < 0.65 for some in seen), "at random most batches spread wider"
@@ -299,7 +299,7 @@ def test_memory_that_does_not_suffice_names_what_to_lower(settings, monkeypatch)
     def full(*given):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: 8 bytes")
 
-    monkeypatch.setattr(Alone, "_backward", full)
+    monkeypatch.setattr(SingleSteps, "_backward", full)
     with pytest.raises(
         UserError, match=r"out of memory in a training step of [48] utterances of up to 0.2 s: lower batch"
     ):
@@ -318,7 +318,7 @@ def test_a_loss_that_is_not_a_number_names_the_batch_and_keeps_the_last_checkpoi
 
     monkeypatch.setattr(method, "loss", bad)
     options = settings(method="fine-tuned", target_labels="0")
-    with pytest.raises(UserError, match=r"'cross-entropy' is nan in epoch 1, batch 0 \(en-.*\.\.\.\): lower"):
+    with pytest.raises(UserError, match=r"'cross-entropy' is nan in epoch 1, batch 0, seed 0 \(en-.*\.\.\.\): lower"):
         fitted(options, path=tmp_path / "work" / "one")
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["one.checkpoint"]
 

@@ -21,7 +21,7 @@ from emobridge.training.checkpoints import LogPoint
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit_alone, fit_together, probabilities
 from emobridge.training.state import Problem, State
-from emobridge.training.steps import Stack
+from emobridge.training.steps import StackedSteps
 
 WIDTH, CLASSES = 6, 3
 PLAN = Plan(epochs=7, batch_size=10, learning_rate=0.02, checkpoint_every=0.0)
@@ -197,7 +197,7 @@ def test_labels_may_be_probabilities_in_one_fit_and_classes_in_another():
         label = torch.tensor([0, 2, 1])
         label = torch.eye(CLASSES)[label] if soft else label
         state.examples = Examples(torch.arange(3), label, torch.ones(3))
-    ((first, second),) = Stack(PLAN).gradients(states, 0)
+    ((first, second),) = StackedSteps(PLAN).gradients(states, 0)
     assert seen[0].shape == (2, 1, 3, CLASSES)
     assert first[2].keys() == second[2].keys() == {"cross-entropy"}
 

@@ -104,7 +104,7 @@ class Engines:
         with self.export(folds) as (module, example):
             with stopped_after(encoder, encoder.layers - 1):
                 sizes = {"axis": self.axis, "layers": encoder.layers, "last": last}
-                engine = _onnx.engine_of(choice, self.name, about, module, example, **sizes, exact=self.exact)
+                engine = _onnx.engine_of(choice, self.name, about, (module, example), **sizes, exact=self.exact)
             with torch.inference_mode():
                 expected = torch.stack(module.eval()(example)[: last + 1])
         least = LEAST_COSINE.get(choice)

@@ -76,7 +76,7 @@ class OnnxEngine:
 
             whole = onnx.utils.Extractor(onnx.load(str(self.path)))
             with whole_file(path) as temporary:
-                onnx.save(whole.extract_model(["input"], layer_names(count)), str(temporary))
+                onnx.save(whole.extract_model(["input"], output_names(count)), str(temporary))
         return path
 
 
@@ -109,22 +109,22 @@ def engine_of(
     engine: str,
     name: str,
     about: dict[str, Any],
-    module: nn.Module,
-    example: Tensor,
+    exported: tuple[nn.Module, Tensor],
     *,
     axis: int,
     layers: int,
     last: int,
     exact: Sequence[str] = (),
 ) -> OnnxEngine:
-    """The engine onnx, onnx-int8 or openvino of `module`, its graph from the cache folder if it is there.
+    """The engine onnx, onnx-int8 or openvino of a module, its graph from the cache folder if it is there.
 
-    about: all that the graph depends on, above all the digest of the weights. axis: the axis of `example` (1, ...) for
-    the clip's length. layers: how many the module gives. last: the last one that is needed now.
+    about: all that the graph depends on, above all the digest of the weights. exported: the module, and an example
+    (1, ...) of what it takes. axis: that of the example for the clip's length. layers: how many the module gives.
+    last: the last one that is needed now.
     exact: products whose names in the graph hold one of these words are not quantised.
     Errors: UserError where a package is not installed, and for more weights than a graph can hold.
     """
-    runtime = runtime_of(engine)
+    runtime, (module, example) = runtime_of(engine), exported
     size = sum(weight.numel() * weight.element_size() for weight in module.parameters())
     if size > GRAPH_BYTES:
         raise UserError(f"engine {engine}: {name} has {size / 1e9:.1f} GB of weights, a graph 2 at most: engine=torch")
@@ -154,7 +154,7 @@ def _opened(engine: str, path: Path, layers: int, last: int) -> OnnxEngine:
     return opened
 
 
-def layer_names(count: int) -> list[str]:
+def output_names(count: int) -> list[str]:
     """The names in a graph of its first `count` outputs."""
     return [f"layer_{index}" for index in range(count)]
 
@@ -162,7 +162,7 @@ def layer_names(count: int) -> list[str]:
 def write_graph(path: Path, module: nn.Module, example: Tensor, axis: int) -> None:
     """Write the graph of a module that gives a tuple of layers (1, F, D); the example's `axis` may have any length."""
     with torch.no_grad():
-        names = layer_names(len(module.eval()(example)))
+        names = output_names(len(module.eval()(example)))
     with whole_file(path) as temporary:
         export_graph(
             temporary,

@@ -74,7 +74,7 @@ def stored_features(
         rows = [row for row, row_sets in enumerate(sets) if adapters in row_sets]
         clips = [utterances[row] for row in rows]
         if recognizer.spec.frames:  # the store keeps statistics alone
-            source = FrameSource(recognizer, adapters, strict=on_skip is None)
+            source = ClipFrames(recognizer, adapters, strict=on_skip is None)
             outcomes = dict(zip(rows, source.all_frames(clips, processes, on_progress)))
             reasons |= {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, str)}
             features[adapters] = {
@@ -104,7 +104,7 @@ def stored_features(
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSource:
+class ClipFrames:
     """What gives the frames of clips, one after the other, for heads that see them."""
 
     recognizer: Recognizer
@@ -138,13 +138,13 @@ class FrameSource:
         return frames.numpy()
 
 
-_source: FrameSource  # of a process that works for another
+_source: ClipFrames  # of a process that works for another
 
 
 def _start(bundle: str, encoder: str | None, device: str, adapters: str | None, strict: bool) -> None:
     global _source
     recognizer = Recognizer.load(bundle, encoder=encoder, device=device)
-    _source = FrameSource(recognizer, set_of_key(recognizer, adapters), strict)
+    _source = ClipFrames(recognizer, set_of_key(recognizer, adapters), strict)
 
 
 def _frames(clip: Utterance) -> np.ndarray | str:

@@ -49,13 +49,13 @@ class Blend(ClassWise):
 
     def settle(self, solutions: Sequence[LinearMap], target: Tensor) -> tuple[LinearMap, dict[str, float]]:
         first, last = solutions[0], solutions[-1]
-        share = SHARE_WITH_LABELS if self._with_labels else share_of(first, last, target)
+        share = SHARE_WITH_LABELS if self._with_labels else share_by_doubt(first, last, target)
         share = share if self.share is None else self.share
         blended = LinearMap(*((1 - share) * a + share * b for a, b in zip(first, last)))
         return blended, {"share of the self-trained model": share}
 
 
-def share_of(first: LinearMap, last: LinearMap, target: Tensor) -> float:
+def share_by_doubt(first: LinearMap, last: LinearMap, target: Tensor) -> float:
     """The share in [0, 1) of the self-trained model, from what both say of the unlabelled target (n, k).
 
     0 where nothing is unlabelled, and where the first model has no doubt or the last one no fewer.

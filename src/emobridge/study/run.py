@@ -28,7 +28,7 @@ from emobridge.training.loop import Model, outputs
 from emobridge.training.stages import (
     Fitted,
     Place,
-    Started,
+    ReadyFit,
     can_train_together,
     hardware_of,
     run_stages,
@@ -111,7 +111,7 @@ class Unit:
 class Waiting:
     """A fit that waits for others to train with."""
 
-    started: Started
+    started: ReadyFit
     fold: Fold
     key: str
     keep: Callable[[Fit], None]

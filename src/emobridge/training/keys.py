@@ -15,8 +15,8 @@ from emobridge.training.case import Case
 from emobridge.types import Utterance
 
 # Of an utterance: all that is neither its file, nor a label, nor read by anything that trains.
-UNSEEN = {"path", "phones", "emotion", "arousal", "valence", "dominance", "age", "extra"}
-SEEN = tuple(field.name for field in fields(Utterance) if field.name not in UNSEEN)
+NOT_IN_KEYS = {"path", "phones", "emotion", "arousal", "valence", "dominance", "age", "extra"}
+IN_KEYS = tuple(field.name for field in fields(Utterance) if field.name not in NOT_IN_KEYS)
 # Fields of a case that the result of one stage does not depend on: its method begins with that stage, or differs in
 # what later ones do.
 BEYOND_A_STAGE = frozenset({"method", "train", "target_labels", "adapters", "adapter_options"})
@@ -30,7 +30,7 @@ def row_digests(speech: Speech) -> list[bytes]:
     values = None if speech.features is None else speech.features.numpy()
     digests = []
     for row, utterance in enumerate(speech.utterances):
-        facts = {name: getattr(utterance, name) for name in SEEN}
+        facts = {name: getattr(utterance, name) for name in IN_KEYS}
         if utterance.channel is None:  # so the keys of versions without channels still hold
             del facts["channel"]
         facts["label"] = int(speech.label[row])

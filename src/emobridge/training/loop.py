@@ -25,7 +25,7 @@ from emobridge.training.checkpoints import LogPoint
 from emobridge.training.closed_form import solve
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.state import Problem, State
-from emobridge.training.steps import Alone, Stack, Steps
+from emobridge.training.steps import SingleSteps, StackedSteps, Steps
 from emobridge.training.trace import training_points, validation_points
 from emobridge.training.validation import loss_of_attributes, loss_of_emotions
 from emobridge.types import Frames
@@ -140,7 +140,7 @@ def fit_alone(problem: Problem, plan: Plan, workspace: Workspace) -> tuple[LogPo
     """`fit` of a problem, which has its checkpoint itself."""
     if isinstance(problem.head, ClosedFormHead):
         return _solve(problem, plan)
-    return _fit([problem], plan, workspace, Alone(plan, workspace.hardware))[0]
+    return _fit([problem], plan, workspace, SingleSteps(plan, workspace.hardware))[0]
 
 
 def fit_together(
@@ -150,16 +150,16 @@ def fit_together(
 
     Their inputs are stored features, their methods equal, their heads of one class, and both `stack`.
     """
-    return _fit(problems, plan, workspace or Workspace(), Stack(plan))
+    return _fit(problems, plan, workspace or Workspace(), StackedSteps(plan))
 
 
 def _fit(
-    problems: Sequence[Problem], plan: Plan, workspace: Workspace, steps: Alone | Stack
+    problems: Sequence[Problem], plan: Plan, workspace: Workspace, steps: SingleSteps | StackedSteps
 ) -> list[tuple[LogPoint, ...]]:
     """The loop."""
     hardware = workspace.hardware
     with torch.random.fork_rng(devices=[]):
-        states = [_begin(problem, isinstance(steps, Stack)) for problem in problems]
+        states = [_begin(problem, isinstance(steps, StackedSteps)) for problem in problems]
         optimiser = _optimiser(states, plan)
         for state in states:
             state.resume(optimiser)

@@ -158,7 +158,7 @@ def can_train_together(case: Case) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class ReadyFit:
     """A fit on stored features that is ready to be trained."""
 
     case: Case
@@ -177,18 +177,18 @@ class Started:
         return Fitted(self.built, self.problem.head, None, None, self.case.stages, (), tuple(log), ())
 
 
-def start_fit(case: Case, speech: Speech, fold: Fold, seed: int, place: Place) -> Started:
+def start_fit(case: Case, speech: Speech, fold: Fold, seed: int, place: Place) -> ReadyFit:
     """Make a fit of a case that trains beside others ready."""
     method = case.make_method()
     labelled_target = budget(speech, fold, case.target_labels, seed)
     built, head, _, _ = _start(case, speech, fold, method, labelled_target, seed, place)
     validation = _validation_of(built.validation, case.stages[0])
     task = case.stages[0].of(built.task)
-    return Started(case, Problem(task, method, head, seed, None, validation, _beside(place.path, "checkpoint")), built)
+    return ReadyFit(case, Problem(task, method, head, seed, None, validation, _beside(place.path, "checkpoint")), built)
 
 
 def train_together(
-    fits: Sequence[Started], on_end: Callable[[int, Fitted], None], on_work: Callable[[float], None]
+    fits: Sequence[ReadyFit], on_end: Callable[[int, Fitted], None], on_work: Callable[[float], None]
 ) -> None:
     """Train fits of one case side by side.
 
@@ -202,7 +202,7 @@ def train_together(
         before, done = done, len(fits) * epoch / epochs
         on_work(done - before)
 
-    def ending(index: int, fit: Started) -> Problem:
+    def ending(index: int, fit: ReadyFit) -> Problem:
         return replace(fit.problem, on_end=lambda log: on_end(index, fit.fitted(log)))
 
     case = fits[0].case

@@ -38,7 +38,7 @@ class Steps(Protocol):
         """For each step of an epoch: set the gradients of the fits that take part in it."""
 
 
-class Stack:
+class StackedSteps:
     """Steps of fits that stack. Their weights are parts of the stacked ones, so that a step changes both."""
 
     def __init__(self, plan: Plan) -> None:
@@ -131,7 +131,7 @@ def _no_rows(rows: Tensor) -> NoReturn:
     raise NotImplementedError("a method with `stacks` takes no other rows than those of its batch")
 
 
-class Alone:
+class SingleSteps:
     """Steps of one fit of any kind: its encoder may be trained, and several processes may share each step."""
 
     def __init__(self, plan: Plan, hardware: Hardware) -> None:
