@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from emobridge.training.voice_blind import COVARIANCE_SHRINKAGE, VOICES, voice_blind
+from emobridge.training.voice_blind import SHRINKAGE_WITHIN, VOICES, voice_blind
 
 
 def speech(seed: int = 0, speakers: int = 8, each: int = 6, width: int = 10, apart: float = 3.0):
@@ -29,7 +29,7 @@ def test_it_is_the_formula():
     rest = z - mean[label]
     within = rest.T @ rest / len(z)
     voices = np.stack([rest[names == name].mean(0) for name in sorted(set(people))])
-    blurred = (1 - COVARIANCE_SHRINKAGE) * within + COVARIANCE_SHRINKAGE * np.trace(within) / 10 * np.eye(10)
+    blurred = (1 - SHRINKAGE_WITHIN) * within + SHRINKAGE_WITHIN * np.trace(within) / 10 * np.eye(10)
     weight = np.linalg.solve(blurred + VOICES * voices.T @ voices / 8, mean.T).T
     expected = z @ weight.T - 0.5 * (weight * mean).sum(1)
     found = voice_blind(x, label, corpus, people, 2).of(x)

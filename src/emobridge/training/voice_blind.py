@@ -26,7 +26,7 @@ from emobridge.heads.base import LinearMap, principal_components
 from emobridge.heads.discriminant import NEVER, shrunk
 
 COMPONENTS = 200
-COVARIANCE_SHRINKAGE = 0.5  # a, the share of identity
+SHRINKAGE_WITHIN = 0.5  # a, the share of identity
 VOICES = 1.5
 
 
@@ -45,7 +45,7 @@ def voice_blind(x: Tensor, label: Tensor, corpus: Tensor, people: Sequence[str |
         mean = share.T @ z / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]  # (C, k)
         rest = z - mean[label]
         within = (rest * weight[:, None]).T @ rest / total.sum()
-        nuisance = shrunk(within, COVARIANCE_SHRINKAGE) + VOICES * _covariance_of_voices(rest, people)
+        nuisance = shrunk(within, SHRINKAGE_WITHIN) + VOICES * _covariance_of_voices(rest, people)
         solved = torch.linalg.solve(nuisance, mean.T).T
         bias = (-0.5 * (solved * mean).sum(1)).masked_fill(total == 0, NEVER)
         return components.before(LinearMap(solved.float(), bias.float()))
