@@ -32,7 +32,7 @@ from emobridge.types import SAMPLE_RATE, Utterance
 
 NEEDS = ("weights", "ray", "onnxruntime")
 BY_NAME = True
-FEW, MANY = 20, 1020  # units of no work
+UNITS = 1000  # of no work
 CLIPS = 2000
 SECONDS = 3.0  # of a clip
 HOURS = 10_000
@@ -104,15 +104,17 @@ def measure_parts(weights: str) -> dict[str, float]:
 
 
 def _ray_parts() -> dict[str, float]:
-    """Seconds in which the command hands out a unit of no work, and its start: the processes import what they need."""
-    seconds = []
+    """Seconds to the first of many units of no work, whose processes import what they need, and from one to the next.
+
+    Both are of one run: the start varies by more than a thousand units take.
+    """
+    ready: list[float] = []
     with cluster() as address:
-        for size in FEW, MANY:
-            began = time.perf_counter()
-            encoding(address).run(str, range(size), start=str, arguments=())
-            seconds.append(time.perf_counter() - began)
-    dispatch = (seconds[1] - seconds[0]) / (MANY - FEW)
-    return {"dispatch_unit": dispatch, "start": max(0.0, seconds[0] - FEW * dispatch)}
+        began = time.perf_counter()
+        encoding(address).run(
+            str, range(UNITS), start=str, arguments=(), progress=lambda done, count: ready.append(time.perf_counter())
+        )
+    return {"start": ready[0] - began, "dispatch_unit": (ready[-1] - ready[0]) / (UNITS - 1)}
 
 
 def _single_parts(settings: StoreSettings, clips: list[Utterance], engine: str) -> dict[str, float]:

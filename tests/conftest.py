@@ -184,13 +184,25 @@ def all_speech(monkeypatch):
     monkeypatch.setattr(segments, "speech_segments", lambda pieces, **_: [(0.0, sum(map(len, pieces)) / SAMPLE_RATE)])
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Plots are not drawn, which is a third of a run; for tests that look at no picture."""
+@pytest.fixture(scope="session", autouse=True)
+def _undrawn():
+    """Plots are empty, which spares a third of a run; tests that look at pictures ask for `drawn`."""
     from emobridge.report import plots
 
-    empty = '<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg" role="img"></svg>'
-    monkeypatch.setattr(plots, "_svg", lambda figure, title: empty)
+    draw = plots._drawn
+    plots._drawn = lambda figure: '<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg"></svg>'
+    yield draw
+    plots._drawn = draw
+
+
+@pytest.fixture(scope="module")
+def drawn(_undrawn):
+    """Plots are drawn in the tests of this module from here on."""
+    from emobridge.report import plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_drawn", _undrawn)
+        yield
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ import soundfile
 from emobridge import files
 from emobridge.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 QUICK = ("--seeds", "1", "--folds", "2", "--epochs", "2")
 SOFT = ("--method", "soft-pseudo-labels")  # a method that is trained by gradients
 TONE = (0.1 * np.sin(np.arange(4800) / 8)).astype(np.float32)

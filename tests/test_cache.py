@@ -31,8 +31,6 @@ from emobridge.study.train import train
 from emobridge.training import loop, stages
 from emobridge.training.stages import Fitted, Place, run_stages
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 plain_values = st.recursive(
     st.none()
     | st.booleans()

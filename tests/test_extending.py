@@ -21,8 +21,6 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.formats import export, import_
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:

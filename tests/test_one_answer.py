@@ -14,8 +14,6 @@ from emobridge.study.budget import budget
 from emobridge.study.calibration import calibrations_of
 from emobridge.training import stages
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 RECIPE = """
 paper = "Somebody 2020"
 citation = "Somebody (2020). Something."

@@ -13,8 +13,6 @@ from emobridge.bundle import Recognizer
 from emobridge.bundle.training_speech import LABEL_SEEN
 from emobridge.study.adapt import adapt
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 SHORT = {"labels": ("anger", "sadness"), "seeds": 1, "folds": 2, "clips": False}
 
 

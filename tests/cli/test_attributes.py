@@ -11,8 +11,6 @@ import pytest
 
 from emobridge.data.manifest import read_manifest, write_manifest
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 QUICK = ("--seeds", "1", "--folds", "2", "--epochs", "3")
 BOTH = ("--attributes", "arousal,valence", "--attribute-range", "1..7")
 

@@ -9,8 +9,6 @@ import pytest
 
 from emobridge.cli.adapt import VARIED, adapt, budget
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture
 def words(recorded, tmp_path):

@@ -10,8 +10,6 @@ import pytest
 from emobridge.data.manifest import read_manifest
 from emobridge.settings import Adapt, from_mapping, read_mapping
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture
 def folders(recorded):

@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 
-import pytest
-
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 TABLE = """path,emotion,speaker
 a.wav,fru,1
 b.wav,"hot, spicy",1

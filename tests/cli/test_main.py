@@ -23,8 +23,6 @@ from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.settings import Adapt, from_mapping, read_mapping
 from emobridge.types import Score, Utterance
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 COMMANDS = ("demo", "corpora", "scan", "import", "export", "audit", "adapt", "evaluate", "predict", "join")
 QUICK = ("--seeds", "2", "--folds", "2", "--epochs", "3")
 FOUR = {"anger": 6.0, "happiness": 4.0, "neutral": 2.0, "sadness": 1.0}

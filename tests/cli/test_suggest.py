@@ -12,8 +12,6 @@ from emobridge.settings import default_of
 from emobridge.study.run import Runner
 from emobridge.study.suggest import DEFAULT
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture
 def unlabelled(recorded):

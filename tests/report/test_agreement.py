@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
+
 from emobridge.report.agreement import ComparedPoint, agreement_plot
+
+pytestmark = pytest.mark.usefixtures("drawn")
 
 NAN = float("nan")
 SHARES = [

@@ -16,6 +16,8 @@ from emobridge.report.record import Confusion, Contest, Difference, StudyRecord,
 from emobridge.scores.base import Estimate
 from emobridge.types import Score
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 VALUES = {"source-only": 0.4, "dann": 0.5, "ft-lora": 0.6}
 AMOUNTS = {"source-only": ("0", "25", "all"), "dann": ("0",), "ft-lora": ("25", "all")}
 

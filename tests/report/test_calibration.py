@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from emobridge.report.calibration import FOREIGN, NOT_CALIBRATED, UNSCORED, calibration_section
 from emobridge.report.model_card import model_card
 from emobridge.report.page import page_of
@@ -14,6 +16,7 @@ from emobridge.report.write import markdown, write_study
 TITLE = "How far to trust a confidence"
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_numbers_are_in_all_three_formats(record, tmp_path):
     page = write_study(tmp_path, record).read_text(encoding="utf-8")
     text, values = (
@@ -59,6 +62,7 @@ def test_what_a_single_speaker_leaves_open_is_undefined(record):
     assert not any("after" in row for row in section.blocks[2].table.rows)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_of_many_systems_a_few_are_drawn_and_all_are_listed(record):
     amounts = ("0", "25", "all")
     rows = tuple(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+import pytest
+
 from emobridge.report import plots
 from emobridge.report.record import CurvePoint
 from emobridge.scores.calibration import ReliabilityBin
+
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def texts(svg: str) -> list[str]:

@@ -14,6 +14,8 @@ from emobridge.report.plots import shades
 from emobridge.report.similarity import SimilarityRecord, similarity_finding, similarity_page
 from emobridge.report.write import html, markdown
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 
 

@@ -71,6 +71,7 @@ def test_the_page_has_no_address_to_load_from(record):
     assert not re.search(r"https?:|fetch|XMLHttp|import|innerHTML|eval", script)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_still_drawing_names_emotions_and_languages(record):
     svg = section(record).blocks[1].svg
     texts = {

@@ -17,6 +17,8 @@ from emobridge.report.page import page_of
 from emobridge.report.record import StudyRecord
 from emobridge.report.write import html
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 LONG = "/srv/recordings_of_the_call_centre/2026-11-28/" + "channel_0_" * 9 + ".wav"
 STYLE = (Path(importlib.import_module("emobridge.report").__file__).parent / "style.css").read_text(encoding="utf-8")
 

@@ -66,6 +66,7 @@ def text(folder) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_it_is_well_formed_and_every_id_is_its_own(text):
     page = Page(text)
     assert len(page.ids) == len(set(page.ids)) > 50

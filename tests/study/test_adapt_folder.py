@@ -14,8 +14,6 @@ from emobridge.scores.files import read_scores
 from emobridge.settings import Adapt, from_mapping, read_mapping
 from emobridge.study.adapt import adapt
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture
 def options(recorded):

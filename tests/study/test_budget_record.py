@@ -145,6 +145,7 @@ def check_that_the_settings_are_those_of_all_cells_and_the_command_makes_the_gri
     assert f"--source {recorded / 'en.jsonl'} " in record["command"]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_trace_is_drawn_by_epoch_and_as_a_space(options, tmp_path):
     """Figures 5 and 6 of Agarla et al.: a picture each, of held-out utterances of both sides."""
     more = {

@@ -17,8 +17,6 @@ from emobridge.study.cases import check_useful
 from emobridge.study.choice import choose_system
 from emobridge.study.train import train
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 FLIPS = """
 from emobridge.methods.base import Method, weighted_cross_entropy
 

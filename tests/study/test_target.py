@@ -26,8 +26,6 @@ from emobridge.study.suggest import suggest
 from emobridge.study.target import Listing, encoded, loudest
 from emobridge.types import Utterance
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(autouse=True)
 def _tones_are_speech(monkeypatch, tmp_path):

@@ -11,8 +11,6 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 # The command line with shards of four clips and a checkpoint after every epoch, so that there is much to interrupt.
 OFTEN = """
 import functools

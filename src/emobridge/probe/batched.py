@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from emobridge.errors import UserError
 from emobridge.probe.checkpoint import resume, save
+from emobridge.training.adam import Adam
 from emobridge.training.stack import Moments, stacked
 
 CHECKPOINT = 60.0  # s between two checkpoints
@@ -170,7 +171,7 @@ def fit_probes(
         raise UserError("a fold has no training utterance left")
     used = trained.any(0).nonzero()[:, 0]
     steps = max(1, round(float(trained.sum(1).float().mean()) / plan.batch_size))
-    optimiser = torch.optim.Adam(
+    optimiser = Adam(
         [{"params": list(stack.module.parameters()), "lr": stack.rate} for stack in stacks],
         betas=plan.betas,
         eps=plan.eps,

@@ -382,13 +382,7 @@ def _figure(height: float, width: float = 7.2) -> tuple[Figure, Axes]:
 
 def _svg(figure: Figure, title: str) -> str:
     """The drawing as an <svg> element with ids of its own and `title` as its description."""
-    buffer = io.StringIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a script that the measuring font lacks is still text in the page
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = _drawn(figure).replace(INK, "currentColor")
     prefix = f"f{zlib.crc32(title.encode()):08x}-"  # titles differ within a page; ids must
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
@@ -403,3 +397,14 @@ def _svg(figure: Figure, title: str) -> str:
         f'role="img" aria-label="{escaped}" style="width:{width:.0f}pt">'
     )
     return head + text[opening.end() :]
+
+
+def _drawn(figure: Figure) -> str:
+    """matplotlib's <svg> element of a figure."""
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a script that the measuring font lacks is still text in the page
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from emobridge.errors import UserError, lacks_memory
 from emobridge.heads.base import ClosedFormHead, Head, Regressor
 from emobridge.methods.base import Inputs, Labelled, Method, Predict, Task
+from emobridge.training.adam import Adam
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.closed_form import solve
 from emobridge.training.hardware import ALONE, Hardware
@@ -277,7 +278,7 @@ def _optimiser(states: Sequence[State], plan: Plan) -> torch.optim.Optimizer:
         {"params": [weight for weight in weights if weight not in slow], "initial_lr": plan.learning_rate},
         {"params": [weight for weight in weights if weight in slow], "initial_lr": plan.encoder_rate},
     ]
-    return torch.optim.Adam(
+    return Adam(
         [group for group in groups if group["params"]],
         lr=plan.learning_rate,
         betas=plan.betas,
