@@ -126,9 +126,12 @@ def test_each_set_of_adapters_has_its_own_features(several, rows, tmp_path, unto
     modes = modes_of(recognizer, clips, untold)
     sets = [sets_of(recognizer, mode) for mode in modes]
     alone, _ = stored_features(recognizer, clips, sets, tmp_path / "alone")
-    spread, _ = stored_features(recognizer, clips, sets, tmp_path / "spread", processes=several)
+    seen = []
+    report = lambda *counts: seen.append(counts)  # noqa: E731
+    spread, _ = stored_features(recognizer, clips, sets, tmp_path / "spread", None, report, several)
     assert contents(tmp_path / "spread") == contents(tmp_path / "alone")
     count = 1 if untold == "averaged" else 2
+    assert seen == sorted(seen) and {total for _, total in seen} == {16 * count} and seen[-1][0] == 16 * count
     assert len(list((tmp_path / "spread").iterdir())) == count and several.workers.works == ["_work"] * 2 * count
     for adapters, features in alone.items():
         assert all(bool((features[row] == spread[adapters][row]).all()) for row in features)

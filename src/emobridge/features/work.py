@@ -20,7 +20,7 @@ from emobridge.encoders.base import Encoder, Option
 from emobridge.features.parallel import Workers, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
-from emobridge.progress import Progress
+from emobridge.progress import Progress, in_passes
 from emobridge.types import Utterance, short_repr
 
 
@@ -157,11 +157,12 @@ def fill_stores(
     if with_prosody:
         settings = StoreSettings(folder, EncoderSource("prosody"))
         stores.append((settings.open(), settings))
-    for opened, settings in stores:
+    passes = in_passes(on_progress, [len(utterances)] * len(stores))
+    for (opened, settings), report in zip(stores, passes):
         units = plan_units(settings, utterances, strict=strict)
         missing = [unit for unit in units if opened.lacks(unit.utterances)]
         if len(missing) > 1:
-            compute_units(missing, jobs=jobs, workers=workers, strict=strict, on_progress=on_progress)
+            compute_units(missing, jobs=jobs, workers=workers, strict=strict, on_progress=report)
 
 
 @functools.lru_cache(maxsize=2)  # of an encoder, and of prosody beside it

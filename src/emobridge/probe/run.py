@@ -26,7 +26,7 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
 from emobridge.probe.trainer import Trainer, open_store
 from emobridge.probe.units import Outcome, ProbeUnit
-from emobridge.progress import progress
+from emobridge.progress import in_passes, progress
 from emobridge.scale import encoding, fitting
 
 Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
@@ -95,7 +95,8 @@ def _extract(
     store, readable = open_store(plan, encoder), []
     skipped: Skipped = ()
     for corpus in corpora:
-        with progress(f"features of {plan.encoder.title} on {corpus.name}") as report:
+        with progress(f"features of {plan.encoder.title} on {corpus.name}") as bar:
+            (report,) = in_passes(bar, [len(corpus.utterances)])
             fill_stores(
                 store,
                 plan.encoder.open,

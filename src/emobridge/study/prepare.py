@@ -26,7 +26,7 @@ from emobridge.features.store import FeatureStore, last_of
 from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder
 from emobridge.options import read_options
-from emobridge.progress import progress, report_note
+from emobridge.progress import in_passes, progress, report_note
 from emobridge.scale import encoding
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
@@ -126,7 +126,8 @@ def prepare(
     device = request.output.device
     hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]), device)
     if frozen:
-        with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as report:
+        with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as bar:
+            (report,) = in_passes(bar, [len(speech.utterances)])
             layers = _layers_of(frozen, encoder)
             store = FeatureStore(request.output.store or cache_folder(), encoder, last_layer=last_of(layers))
             fill_stores(
