@@ -25,7 +25,7 @@ from emobridge.study.suggest import suggest
 class Elsewhere:
     """A stand-in for workers on other machines: what goes there and comes back is pickled."""
 
-    jobs = 2
+    jobs, device = 2, "auto"
 
     def __init__(self) -> None:
         self.folders, self.works = [], []
@@ -160,6 +160,15 @@ def test_heads_of_frames_too(made, rows, tmp_path):
     assert shared.workers.works == ["_frames"] * 7
     with pytest.raises(AudioError, match=r"text\.wav"):
         stored_features(shared.recognizer, clips, sets, None, processes=shared)
+
+
+def test_a_single_shard_goes_to_others_too_and_to_the_device_that_was_named(finished, rows, tmp_path):
+    units, workers = [], Elsewhere()
+    workers.device = "cpu"
+    workers.submit = lambda work, unit: units.append(unit) or work(unit)
+    shared = BundleProcesses.open(finished / "bundle", workers=workers, device="cuda")  # of theirs, not of this machine
+    evaluate(shared, rows[:5], store=tmp_path)
+    assert [unit.settings.device for unit in units] == ["cpu"] and len(units[0].utterances) == 5
 
 
 def test_one_that_learns_on_the_way_takes_one_process(shared, rows):

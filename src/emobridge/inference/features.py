@@ -118,7 +118,7 @@ class ClipFrames:
     ) -> list[np.ndarray | str]:
         """`frames` of each clip. Errors: as `frames`, and UserError where a process was killed."""
         report = on_progress or (lambda done, count: None)
-        if processes is not None and len(clips) > 1:
+        if processes is not None and len(clips) > (1 if processes.workers is None else 0):
             key = None if self.adapters is None else self.adapters.key
             arguments = (processes.bundle, processes.encoder, processes.device, key, self.strict)
             return processes.run(_frames, clips, start=_start, arguments=arguments, progress=report)

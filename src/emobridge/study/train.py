@@ -63,7 +63,7 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict, origin=origin)
     prepared, decision, runner = started.prepared, started.decision, started.runner
     trained = any(case.uses_recordings for case in decision.cases)
-    workers = fitting(request.output.cluster, cache.folder, with_gpus=trained)
+    workers = fitting(request.output.cluster, cache.folder, device=request.output.device if trained else "cpu")
     with progress("training") as report:
         answers = run(runner, decision.cases, jobs=request.output.jobs, workers=workers, progress=report)
     adapted = answers[-1]
