@@ -18,10 +18,10 @@ def fitting(address: str, *folders: str | Path | None, device: str = "cpu") -> W
     """
     if not address:
         return None
-    from emobridge.scale.cluster import device_of
+    from emobridge.scale.cluster import cluster_device
     from emobridge.scale.workers import Tasks
 
-    return Tasks(address, _shared(folders), device_of(device))
+    return Tasks(address, _shared(folders), cluster_device(device))
 
 
 def encoding(address: str, *folders: str | Path | None, device: str = "auto") -> Workers | None:
@@ -32,10 +32,10 @@ def encoding(address: str, *folders: str | Path | None, device: str = "auto") ->
     """
     if not address:
         return None
-    from emobridge.scale.cluster import device_of
+    from emobridge.scale.cluster import cluster_device
     from emobridge.scale.workers import Pipeline
 
-    return Pipeline(address, _shared(folders), device_of(device))
+    return Pipeline(address, _shared(folders), cluster_device(device))
 
 
 def _shared(folders: tuple[str | Path | None, ...]) -> tuple[str, ...]:

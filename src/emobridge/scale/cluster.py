@@ -30,7 +30,7 @@ def check_address(address: str) -> None:
     _ray()
 
 
-def device_of(name: str) -> str:
+def cluster_device(name: str) -> str:
     """The device of a name for processes of a cluster, of which each sees a single GPU: one of DEVICES.
 
     Errors: UserError for any other.
