@@ -12,7 +12,7 @@ import pytest
 def fork_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on a `Pool` has copies of this process, where the system can copy processes."""
     if hasattr(os, "fork"):
-        monkeypatch.setattr("emobridge.features.parallel.START", "fork")
+        monkeypatch.setattr("emobridge.features.parallel.PROCESS_START", "fork")
 
 
 def start_forked(call: Callable[[], object]) -> int:
