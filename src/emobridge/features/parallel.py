@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from emobridge.errors import UserError
 from emobridge.parts import end_at_once
 
-PROCESS_START = "spawn"  # how processes begin: anew, for libraries that use threads or a GPU do not bear to be forked
+PROCESS_START = "spawn"  # anew, for libraries that use threads or a GPU do not bear to be forked
 
 
 class Crew(Protocol):
@@ -34,6 +34,10 @@ class Crew(Protocol):
 
 class Workers(Protocol):
     """Where work runs that is not done in this process: on the clusters of the room `scale`."""
+
+    @property
+    def device(self) -> str:
+        """The name of the device on which its processes encode."""
 
     def sharing(self, *folders: str | Path) -> Workers:
         """The same for work that keeps its results in these folders, which all machines must share."""
