@@ -17,6 +17,7 @@ from emobridge.errors import UserError
 ENCODERS = ["whisper", "wav2vec2-base", "wav2vec2-large", "hubert-base", "wavlm-base", "wavlm-large"]
 SMALL = {"lora": ["lora.r=2", "lora.alpha=4"], "bottleneck": ["bottleneck.reduction=4"], "gating": [], "layer-sum": []}
 TOGETHER = "lora+bottleneck+gating+layer-sum"
+SHORT = ("whisper", "wavlm-large")  # of each kind of encoder one that has all adapters one by one, too
 
 
 def small_options(names: str) -> list[str]:
@@ -51,7 +52,15 @@ def encoder(source, request):
     return load_encoder(source(request.param))
 
 
-@pytest.mark.parametrize("names", [*SMALL, TOGETHER])
+@pytest.mark.parametrize(
+    ("encoder", "names"),
+    [
+        pytest.param(name, names, marks=() if names == TOGETHER or name in SHORT else pytest.mark.slow)
+        for name in ENCODERS
+        for names in (*SMALL, TOGETHER)
+    ],
+    indirect=["encoder"],
+)
 def test_every_weight_is_alive(encoder, names):
     """Moved, it moves the output; it has a gradient; and no weight of the encoder itself has one."""
     adapters = Adapters(encoder, names, small_options(names))

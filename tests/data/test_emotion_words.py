@@ -189,7 +189,7 @@ def misspelt(draw):
     return all_words()[key], text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(misspelt(), st.sampled_from(["und", "de", "it", "fa"]))
 def test_a_hint_never_crosses_to_another_emotion(pair, language):
     word, text = pair

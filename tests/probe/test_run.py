@@ -257,10 +257,7 @@ SIZES_OF_ONE = {
 
 @pytest.mark.parametrize(
     "case",
-    [
-        name if name in ("a fold and a seed", "all") else pytest.param(name, marks=pytest.mark.slow)
-        for name in SIZES_OF_ONE
-    ],
+    [name if name == "all" else pytest.param(name, marks=pytest.mark.slow) for name in SIZES_OF_ONE],
 )
 def test_a_size_of_one_is_a_size(asked, case):
     """Every head, norm and pair of corpora; and each probe differs from one that was never trained."""

@@ -104,6 +104,11 @@ def run(speech, method=None, *, head=Single, plan=PLAN, seed=0, checkpoint=None,
     return ended
 
 
+def narrow(head):
+    """A head of eight wherever its width is an option."""
+    return functools.partial(head, **{name: 8 for name in ("hidden", "attention") if name in options_of(head)})
+
+
 def same(one: Ended, two: Ended) -> bool:
     """To the last bit."""
     tensors = zip(one.weights.items(), two.weights.items(), strict=True)
@@ -203,15 +208,16 @@ def test_the_learning_rate_decays_every_ten_epochs(speech, monkeypatch):
 @pytest.mark.parametrize("stop", [1, 2, 3, 7, 10, 11])
 def test_an_interrupted_run_goes_on_and_ends_the_same(speech, tmp_path, stop):
     checkpoint = tmp_path / "a.checkpoint"
-    whole = run(speech, head=Nonlinear)
+    head = narrow(Nonlinear)
+    whole = run(speech, head=head)
     with pytest.raises(Interrupted):
-        run(speech, head=Nonlinear, checkpoint=checkpoint, stop=stop)
+        run(speech, head=head, checkpoint=checkpoint, stop=stop)
     assert checkpoint.exists() == (stop > 1)
     calls = []
     original = room._epoch
     room._epoch = lambda *arguments: calls.append(arguments[3]) or original(*arguments)
     try:
-        assert same(run(speech, head=Nonlinear, checkpoint=checkpoint), whole)
+        assert same(run(speech, head=head, checkpoint=checkpoint), whole)
     finally:
         room._epoch = original
     assert calls == list(range(stop - 1, 12)), "it goes on, it does not begin anew"
@@ -237,18 +243,14 @@ def pairs_of_methods_and_heads():
     return [pair if pair in turn else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs]
 
 
-def narrow(head):
-    """A head of eight wherever its width is an option."""
-    return functools.partial(head, **{name: 8 for name in ("hidden", "attention") if name in options_of(head)})
-
-
 @pytest.mark.parametrize(("name", "head"), pairs_of_methods_and_heads())
 def test_every_method_and_head_goes_on_after_many_interruptions(speech, tmp_path, name, head):
     checkpoint = tmp_path / "a.checkpoint"
-    method, head = registry.load("methods", name), narrow(registry.load("heads", head))
-    plan = Plan(epochs=36, batch_size=20, learning_rate=0.01, checkpoint_every=0)
+    kind, head = registry.load("methods", name), narrow(registry.load("heads", head))
+    method = functools.partial(kind, **({"interval": 8} if "interval" in options_of(kind) else {}))
+    plan = Plan(epochs=14, batch_size=20, learning_rate=0.01, checkpoint_every=0)
     whole = run(speech, method(), head=head, plan=plan)
-    for stop in (2, 9, 30, 31, 34):
+    for stop in (2, 7, 8, 9, 12):
         with pytest.raises(Interrupted):
             run(speech, method(), head=head, plan=plan, checkpoint=checkpoint, stop=stop)
     assert same(run(speech, method(), head=head, plan=plan, checkpoint=checkpoint), whole)
@@ -438,7 +440,6 @@ def test_an_interrupted_end_to_end_run_ends_the_same(heard, tmp_path, monkeypatc
         return run(heard, PseudoLabels(interval=2), plan=plan, **options, **more)
 
     whole, checkpoint = made(), tmp_path / "a.checkpoint"
-    assert same(whole, made())
     for stop in (3, 5):
         with pytest.raises(Interrupted):
             made(checkpoint=checkpoint, stop=stop)

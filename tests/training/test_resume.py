@@ -10,11 +10,14 @@ import signal
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from emobridge.cli.main import main
 from emobridge.features import store
+from emobridge.files import read_tensors
 from emobridge.training import stages
+from emobridge.training.state import State
 
 WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "16", "--patience", "16", "--method-option", "interval=4")
 WORDS = (*WORDS, "--method", "soft-pseudo-labels")  # it is trained by gradients, and takes its time
@@ -40,6 +43,8 @@ class Runs:
         """The command line with shards of four clips and a checkpoint after every epoch: there is much to interrupt."""
         store.SHARD, sys.argv = 4, self.command
         stages.Plan = functools.partial(stages.Plan, checkpoint_every=0.0)
+        save = State.save
+        State.save = lambda state: (save(state), time.sleep(0.02))  # else training ends before a signal comes
         with self.errors.open("w", buffering=1) as sys.stderr, open(os.devnull, "w") as sys.stdout:
             main()
 
@@ -55,6 +60,11 @@ class Runs:
         assert not list(self.out.rglob("*.checkpoint"))
         weights = self.out / "bundle" / "model.safetensors"
         return (self.out / "scores.json").read_bytes(), weights.read_bytes()
+
+    def said(self):
+        """The probabilities of each fit, by its name."""
+        paths = (self.out / "work").glob("*.safetensors")
+        return {path.name: read_tensors(path)[0].get("probabilities", ()) for path in paths}
 
     def stop(self, signum, come):
         """Start, wait until `come()` is true, send a signal; exit code and what it said on standard error."""
@@ -76,8 +86,11 @@ class Runs:
         return lambda: len(list((self.out / "work").glob("*.safetensors"))) >= count
 
     def training(self):
-        """Whether the second seed trains: the guard's fit, and two folds of two systems, are done."""
-        return self.fitted(5)() and any((self.out / "work").glob("*.checkpoint"))
+        """Whether the second system trains: two seeds of two folds side by side. Those of the first are done."""
+        finished, begun = (
+            {path.stem for path in (self.out / "work").glob(f"*.{kind}")} for kind in ("safetensors", "checkpoint")
+        )
+        return len(finished) >= 4 and bool(begun - finished)
 
 
 # When a run is stopped, and how.
@@ -95,7 +108,8 @@ OFTEN_STOPPED = (
     "moments", [TWICE, pytest.param(OFTEN_STOPPED, marks=pytest.mark.slow)], ids=["twice", "often"]
 )
 def test_stopped_again_and_again(recorded, tmp_path, moments):
-    whole = Runs(recorded, tmp_path / "whole").finish()
+    whole = Runs(recorded, tmp_path / "whole")
+    expected = whole.finish()
     runs = Runs(recorded, tmp_path / "stopped")
     for name, moment in moments:
         signum = getattr(signal, name)
@@ -107,8 +121,11 @@ def test_stopped_again_and_again(recorded, tmp_path, moments):
             assert code == 128 + signum
             assert not list(tmp_path.rglob("*.part")), "what SIGKILL left is gone too"
             assert said.splitlines()[-1] == "emobridge: stopped; the same command goes on from here"
+    assert list((runs.out / "work").glob("*.checkpoint")), "there is something to go on from"
     written = {path: path.stat().st_mtime_ns for path in (runs.out / "work").glob("*.safetensors")}
-    assert runs.finish() == whole
+    assert runs.finish() == expected
+    for name, said in whole.said().items():
+        np.testing.assert_allclose(runs.said()[name], said, atol=1e-6)
     assert {path: path.stat().st_mtime_ns for path in written} == written, "finished fits are not done again"
 
 

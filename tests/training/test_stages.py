@@ -181,30 +181,38 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch, after):
+TRAIN_EPOCH = training._epoch
+
+
+def counted_epochs(monkeypatch, stop):
+    """The numbers of the epochs that are trained from here on; after `stop` of them, if any, a fit is interrupted."""
+    epochs = []
+
+    def counted(*given):
+        if len(epochs) == stop:
+            raise Interrupted
+        epochs.append(given[3])
+        return TRAIN_EPOCH(*given)
+
+    monkeypatch.setattr(training, "_epoch", counted)
+    return epochs
+
+
+def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, checkpoint_every=0.0))
     options = settings(adapter_options=("lora.r=2", "lora.dropout=0.3"))
     whole = fitted(options)
-    original, epochs = training._epoch, []
-
-    def counted(*given):
-        if stop and len(epochs) == after:
-            raise Interrupted
-        epochs.append(given[3])
-        return original(*given)
-
-    monkeypatch.setattr(training, "_epoch", counted)
-    stop = True
-    with pytest.raises(Interrupted):
-        fitted(options, path=tmp_path / "work" / "one")
-    stop = False
-    again = fitted(options, path=tmp_path / "work" / "one")
-    assert epochs == [0, 1, 0, 1], "two stages of two epochs, none twice"
-    same(weights(whole), weights(again))
-    assert whole.log == again.log and [point.epoch for point in whole.log] == [0, 1, 2, 3]
-    assert [cost.stage for cost in again.costs] == [1, 2]
-    assert not list((tmp_path / "work").iterdir()), "nothing is left lying about"
+    for after in (1, 2, 3):
+        before = counted_epochs(monkeypatch, after)
+        with pytest.raises(Interrupted):
+            fitted(options, path=tmp_path / "work" / "one")
+        rest = counted_epochs(monkeypatch, None)
+        again = fitted(options, path=tmp_path / "work" / "one")
+        assert before + rest == [0, 1, 0, 1], "two stages of two epochs, none twice"
+        same(weights(whole), weights(again))
+        assert whole.log == again.log and [point.epoch for point in whole.log] == [0, 1, 2, 3]
+        assert [cost.stage for cost in again.costs] == [1, 2]
+        assert not list((tmp_path / "work").iterdir()), "nothing is left lying about"
 
 
 def test_a_checkpoint_of_adapters_holds_no_weight_of_the_encoder(settings, tmp_path, monkeypatch):

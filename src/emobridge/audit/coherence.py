@@ -78,9 +78,13 @@ def match_clips(a: Fingerprint, b: Fingerprint, lag: int) -> Match | None:
 def _signs(clip: Fingerprint, active: NDArray[np.bool_], first: int, last: int) -> NDArray[np.float32]:
     """((last - first) SIGNS,): 1 and -1, and 0 where the clip is not active or has no such hop."""
     low, high = max(first, 0), min(last, len(active))
-    signs = np.unpackbits(clip.signs[low * SIGNS // 8 : high * SIGNS // 8]).astype(np.float32) * 2 - 1
-    signs *= np.repeat(active[low:high], SIGNS)
-    return np.pad(signs, ((low - first) * SIGNS, (last - high) * SIGNS))
+    signs = np.zeros(((last - first), SIGNS), np.float32)
+    inside = signs[low - first : high - first]
+    inside[:] = np.unpackbits(clip.signs[low * SIGNS // 8 : high * SIGNS // 8]).reshape(-1, SIGNS)
+    inside *= 2
+    inside -= 1
+    inside *= active[low:high, None]
+    return signs.reshape(-1)
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
