@@ -175,7 +175,8 @@ def test_another_users_work_is_left_alone(open_folder, other_user):
     assert {path: path.read_bytes() for path in folder.iterdir()} == whole
 
 
-def test_a_damaged_fit_is_trained_again(speech, tmp_path):
+@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_damaged_fit_is_trained_again(speech, tmp_path, count):
     case = case_of(method="pseudo-labels", method_options=("interval=1",), epochs=2)
 
     def answers() -> list[list[list[float]]]:
@@ -187,7 +188,7 @@ def test_a_damaged_fit_is_trained_again(speech, tmp_path):
     assert len(files) == 2
     for path in files:
         before = read_tensors(path)[1]
-        for damage in damages(path, 40):
+        for damage in damages(path, count):
             assert answers() == whole, damage
             assert read_tensors(path)[1] == before, f"{damage}: is written anew"
 

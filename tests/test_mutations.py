@@ -17,12 +17,13 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks processes")
 
 
-def test_no_damaged_file_ends_badly(tmp_path):
-    command = [sys.executable, FOLDER / "mutations.py", "--count", "200", "--seed", "t", "--out", tmp_path]
+@pytest.mark.parametrize("count", [80, pytest.param(400, marks=pytest.mark.slow)])
+def test_no_damaged_file_ends_badly(tmp_path, count):
+    command = [sys.executable, FOLDER / "mutations.py", "--count", str(count), "--seed", "t", "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     sample = (tmp_path / "sample.txt").read_text(encoding="utf-8")
-    assert done.stdout.splitlines()[-1].startswith("200 cases") and sample.count("\n  is  ") > 20
+    assert done.stdout.splitlines()[-1].startswith(f"{count} cases") and sample.count("\n  is  ") > count / 10
     assert not (tmp_path / "failures.jsonl").read_text()
 
 
