@@ -7,7 +7,7 @@ import io
 import pytest
 
 from emobridge import progress as room
-from emobridge.progress import PLAIN_INTERVAL, progress
+from emobridge.progress import PLAIN_INTERVAL, in_passes, progress
 
 
 @pytest.fixture
@@ -52,3 +52,26 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         report(3, 7)
         report(7, 7)
     assert "training" in terminal.getvalue() and "7/7" in terminal.getvalue()
+
+
+def test_passes_share_one_bar_that_never_falls():
+    seen = []
+    first, second, empty, last = in_passes(lambda *numbers: seen.append(numbers), [4, 10, 0, 1])
+    for report, done, count in (
+        (first, 1, 2),  # of what was missing, say
+        (first, 2, 2),
+        (first, 1, 4),  # the same clips again, when they are read
+        (first, 4, 4),
+        (second, 3, 10),
+        (second, 10, 10),
+        (empty, 0, 0),
+        (last, 1, 1),
+    ):
+        report(done, count)
+    assert seen == [(2, 15), (4, 15), (4, 15), (4, 15), (7, 15), (14, 15), (14, 15), (15, 15)]
+
+
+def test_passes_that_nobody_watches():
+    (report,) = in_passes(None, [1])
+    report(1, 1)
+    assert in_passes(None, []) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,25 @@ def progress(label: str) -> Iterator[Progress]:
     with Bars(*columns, console=Console(stderr=True), transient=False) as bars:
         task = bars.add_task(label, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def in_passes(report: Progress | None, sizes: Sequence[int]) -> tuple[Progress, ...]:
+    """A function for each of several passes, one after the other, through so many things each: one bar, never falling.
+
+    What a pass is called with counts by its share of all. A second time through the same things shows nothing new.
+    """
+    starts, total, farthest = [0, *itertools.accumulate(sizes)], sum(sizes), 0
+
+    def pass_of(start: int, size: int) -> Progress:
+        def report_pass(done: int, count: int) -> None:
+            nonlocal farthest
+            farthest = max(farthest, start + (size * done // count if count else size))
+            if report is not None:
+                report(farthest, total)
+
+        return report_pass
+
+    return tuple(map(pass_of, starts, sizes))
 
 
 def _plain(label: str) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from emobridge.data import devices
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.features import encoding, store
 from emobridge.inference import ahead
+from emobridge.scale import workers
 
 QUICK = ("--epochs", "1", "--seeds", "1", "--folds", "2", "--out", "{out}")
 SPEECH = ("--source", "{en}", "--target", "{xx}", "--encoder", "{encoder}", "--layer", "1")
@@ -47,6 +49,44 @@ def test_a_device_that_is_not_there_is_one_line(run, monkeypatch, command):
     assert ran.code == 2 and ran.complaints == [
         "emobridge: unknown device 'cuda:7': did you mean 'cuda:0'? (one of auto, cpu, cuda, cuda:0)"
     ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_gpu_of_a_cluster_has_no_number(run, command):
+    ran = run(command, "--cluster", "local", "--device", "CUDA:1")
+    assert ran.code == 2
+    assert ran.complaints == ["emobridge: device CUDA:1: each process of a cluster sees a single GPU: give cuda"]
+
+
+class ClusterWithoutGpus:
+    """A stand-in for Ray that takes no work."""
+
+    @staticmethod
+    def cluster_resources():
+        return {"CPU": 8.0}
+
+
+@pytest.fixture
+def without_gpus(monkeypatch):
+    """A cluster that has none, while this machine has one."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'emobridge[scale]'")
+    monkeypatch.setattr(workers, "connected", lambda address: contextlib.nullcontext(ClusterWithoutGpus))
+    monkeypatch.setattr(devices, "device_names", lambda: ("cuda", "cuda:0", "cpu"))
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: module)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_cluster_without_gpus_is_one_line(run, without_gpus, command):
+    ran = run(command, "--cluster", "local", "--device", "cuda")
+    assert ran.code == 2
+    assert ran.complaints == ["emobridge: device cuda: the cluster has no GPU; give --device auto or cpu"]
+
+
+def test_what_is_trained_from_scratch_is_trained_on_the_cpu(run, monkeypatch):
+    monkeypatch.setattr(devices, "device_names", lambda: ("cuda", "cuda:0", "cpu"))
+    ran = run("probe", "--scratch", "ast", "--device", "cuda")
+    assert ran.code == 2
+    assert ran.complaints == ["emobridge: device cuda: --scratch trains on the CPU; give --device auto or cpu"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

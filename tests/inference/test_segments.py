@@ -97,6 +97,20 @@ def test_what_is_whole_is_bounded(tmp_path, all_speech):
     assert {reason for _, _, reason in spans(row)} == {""} and len(spans(row)) == 31
 
 
+def test_no_detector_runs_where_nothing_can_be_answered(tmp_path, monkeypatch):
+    path, looked = tmp_path / "long.flac", []
+    soundfile.write(path, np.zeros(round((LONGEST_WHOLE + 2) * 2000), dtype=np.int16), 2000)
+    row = Utterance("long", "c", str(path))
+    monkeypatch.setattr(segments, "speech_segments", lambda pieces, **_: looked.append(len(list(pieces))) or [])
+    whole, window = {"segments": "whole"}, {"segments": "windows", "window": LONGEST_WHOLE + 1, "hop": 1.0}
+    assert {reason for options in (whole, window) for _, _, reason in spans(row, **options)} == {TOO_LONG}
+    assert looked == []
+    assert [reason for _, _, reason in spans(replace(row, end=LONGEST_WHOLE), **whole)] == [NO_SPEECH]
+    assert len(looked) == 1
+    with pytest.raises(AudioError, match="no such file"):
+        spans(replace(row, path=str(tmp_path / "gone.wav"), end=LONGEST_WHOLE + 1), **whole)
+
+
 def test_a_whole_file_keeps_its_end(call):
     (part,) = parts_of(call, Answering(segments="whole"))
     assert part.utterance is call, "its features have the key that training gave them"

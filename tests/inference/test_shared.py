@@ -25,7 +25,7 @@ from emobridge.study.suggest import suggest
 class Elsewhere:
     """A stand-in for workers on other machines: what goes there and comes back is pickled."""
 
-    jobs = 2
+    jobs, device = 2, "auto"
 
     def __init__(self) -> None:
         self.folders, self.works = [], []
@@ -126,9 +126,12 @@ def test_each_set_of_adapters_has_its_own_features(several, rows, tmp_path, unto
     modes = modes_of(recognizer, clips, untold)
     sets = [sets_of(recognizer, mode) for mode in modes]
     alone, _ = stored_features(recognizer, clips, sets, tmp_path / "alone")
-    spread, _ = stored_features(recognizer, clips, sets, tmp_path / "spread", processes=several)
+    seen = []
+    report = lambda *counts: seen.append(counts)  # noqa: E731
+    spread, _ = stored_features(recognizer, clips, sets, tmp_path / "spread", None, report, several)
     assert contents(tmp_path / "spread") == contents(tmp_path / "alone")
     count = 1 if untold == "averaged" else 2
+    assert seen == sorted(seen) and {total for _, total in seen} == {16 * count} and seen[-1][0] == 16 * count
     assert len(list((tmp_path / "spread").iterdir())) == count and several.workers.works == ["_work"] * 2 * count
     for adapters, features in alone.items():
         assert all(bool((features[row] == spread[adapters][row]).all()) for row in features)
@@ -157,6 +160,15 @@ def test_heads_of_frames_too(made, rows, tmp_path):
     assert shared.workers.works == ["_frames"] * 7
     with pytest.raises(AudioError, match=r"text\.wav"):
         stored_features(shared.recognizer, clips, sets, None, processes=shared)
+
+
+def test_a_single_shard_goes_to_others_too_and_to_the_device_that_was_named(finished, rows, tmp_path):
+    units, workers = [], Elsewhere()
+    workers.device = "cpu"
+    workers.submit = lambda work, unit: units.append(unit) or work(unit)
+    shared = BundleProcesses.open(finished / "bundle", workers=workers, device="cuda")  # of theirs, not of this machine
+    evaluate(shared, rows[:5], store=tmp_path)
+    assert [unit.settings.device for unit in units] == ["cpu"] and len(units[0].utterances) == 5
 
 
 def test_one_that_learns_on_the_way_takes_one_process(shared, rows):

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from emobridge.inference.output import FORMATS
 from emobridge.inference.predict import predict
 from emobridge.inference.shared import BundleProcesses
 from emobridge.scale import encoding, fitting, worker
-from emobridge.scale.cluster import check_address, connected
+from emobridge.scale.cluster import check_address, connected, slots
 from emobridge.settings import Answering, Split
 from emobridge.study.run import Runner, run
 from emobridge.types import SAMPLE_RATE, Utterance
@@ -268,6 +269,24 @@ def test_without_ray_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"ray is not installed: pip install 'emobridge\[scale\]'"):
         check_address("auto")
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "expected"),
+    [("auto", 0, (8, False)), ("auto", 1, (1, True)), ("cuda", 2, (2, True)), ("cpu", 2, (8, False))],
+)
+def test_a_process_has_a_gpu_by_the_device_and_the_cluster(device, gpus, expected):
+    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0, "GPU": float(gpus)})
+    assert slots(ray, device) == expected
+
+
+def test_a_device_that_no_process_of_a_cluster_has():
+    with pytest.raises(UserError, match="the cluster has no GPU; give --device auto or cpu"):
+        slots(SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0}), "cuda")
+    with pytest.raises(UserError, match=r"unknown device of a cluster 'mps' .*auto, cpu, cuda"):
+        fitting("local", device="mps")
+    with pytest.raises(UserError, match="each process of a cluster sees a single GPU: give cuda"):
+        encoding("local", device="cuda:0")
 
 
 def test_without_an_address_nobody_works_elsewhere():

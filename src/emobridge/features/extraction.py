@@ -15,7 +15,7 @@ from torch import Tensor
 from emobridge.data.prosody import PROSODY, prosody
 from emobridge.encoders import load_encoder
 from emobridge.features.store import Features, FeatureStore
-from emobridge.progress import Progress
+from emobridge.progress import Progress, in_passes
 from emobridge.types import Utterance
 
 
@@ -34,7 +34,7 @@ def extract(
     """
     if not with_prosody:
         return store.extract(utterances, layer=layers, on_progress=on_progress, strict=strict)
-    first, second = (None, None) if on_progress is None else (_half(on_progress, 0), _half(on_progress, 1))
+    first, second = in_passes(on_progress, [len(utterances)] * 2)
     features = store.extract(utterances, layer=layers, on_progress=first, strict=strict)
     read = [utterances[row] for row in _rows_of(features.ids, [utterance.id for utterance in utterances])]
     prosody_store = FeatureStore(store.folder.parent, load_encoder("prosody"))
@@ -63,8 +63,3 @@ def _rows_of(ids: Sequence[str], of_all: Sequence[str]) -> list[int]:
         if len(rows) < len(ids) and name == ids[len(rows)]:
             rows.append(row)
     return rows
-
-
-def _half(on_progress: Progress, half: int) -> Progress:
-    """Progress of the first (0) or the second (1) of two passes over the same clips."""
-    return lambda done, count: on_progress(half * count + done, 2 * count)

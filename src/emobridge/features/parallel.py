@@ -35,6 +35,10 @@ class Crew(Protocol):
 class Workers(Protocol):
     """Where work runs that is not done in this process: on the clusters of the room `scale`."""
 
+    @property
+    def device(self) -> str:
+        """The name of the device on which its processes encode."""
+
     def sharing(self, *folders: str | Path) -> Workers:
         """The same for work that keeps its results in these folders, which all machines must share."""
 

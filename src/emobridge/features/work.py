@@ -20,7 +20,7 @@ from emobridge.encoders.base import Encoder, Option
 from emobridge.features.parallel import Workers, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
-from emobridge.progress import Progress
+from emobridge.progress import Progress, in_passes
 from emobridge.types import Utterance, short_repr
 
 
@@ -144,12 +144,12 @@ def fill_stores(
 ) -> None:
     """Bring into a store, and into that of prosody beside it, what they lack, in `jobs` processes or by `workers`.
 
-    encoder: opens the store's encoder in a process. One job, a single unit that is missing, and an accelerator of this
-    process are left to the reader of the store. Errors: as `compute_units`.
+    encoder: opens the store's encoder in a process. Without workers, one job, a single unit that is missing, and an
+    accelerator of this process are left to the reader of the store. Errors: as `compute_units`.
     """
     if workers is None and (jobs < 2 or store.clip_encoder.is_accelerated):
         return
-    folder, device = str(store.folder.parent), "cpu" if workers is None else "auto"
+    folder, device = str(store.folder.parent), "cpu" if workers is None else workers.device
     last_layer = store.layers - 1 if store.layers < store.encoder.layers else None
     frames, segment = store.with_frames, store.segment
     settings = StoreSettings(folder, encoder, frames, segment, last_layer=last_layer, device=device)
@@ -157,11 +157,12 @@ def fill_stores(
     if with_prosody:
         settings = StoreSettings(folder, EncoderSource("prosody"))
         stores.append((settings.open(), settings))
-    for opened, settings in stores:
+    passes = in_passes(on_progress, [len(utterances)] * len(stores))
+    for (opened, settings), report in zip(stores, passes):
         units = plan_units(settings, utterances, strict=strict)
         missing = [unit for unit in units if opened.lacks(unit.utterances)]
-        if len(missing) > 1:
-            compute_units(missing, jobs=jobs, workers=workers, strict=strict, on_progress=on_progress)
+        if len(missing) > (1 if workers is None else 0):
+            compute_units(missing, jobs=jobs, workers=workers, strict=strict, on_progress=report)
 
 
 @functools.lru_cache(maxsize=2)  # of an encoder, and of prosody beside it

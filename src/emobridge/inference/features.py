@@ -23,7 +23,7 @@ from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore, last_of
 from emobridge.files import cache_folder
 from emobridge.inference.shared import BundleProcesses, set_of_key
-from emobridge.progress import Progress
+from emobridge.progress import Progress, in_passes
 from emobridge.settings import layer_names
 from emobridge.types import Utterance
 
@@ -70,12 +70,14 @@ def stored_features(
     features: FeaturesBySet = {}
     reasons: dict[int, str] = {}
     layers = layer_names(recognizer.spec.layer)
-    for adapters in dict.fromkeys(adapters for row_sets in sets for adapters in row_sets):
-        rows = [row for row, row_sets in enumerate(sets) if adapters in row_sets]
+    needed = dict.fromkeys(adapters for row_sets in sets for adapters in row_sets)
+    rows_of = {adapters: [row for row, row_sets in enumerate(sets) if adapters in row_sets] for adapters in needed}
+    passes = in_passes(on_progress, list(map(len, rows_of.values())))
+    for (adapters, rows), report in zip(rows_of.items(), passes):
         clips = [utterances[row] for row in rows]
         if recognizer.spec.frames:  # the store keeps statistics alone
             source = ClipFrames(recognizer, adapters, strict=on_skip is None)
-            outcomes = dict(zip(rows, source.all_frames(clips, processes, on_progress)))
+            outcomes = dict(zip(rows, source.all_frames(clips, processes, report)))
             reasons |= {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, str)}
             features[adapters] = {
                 row: torch.from_numpy(outcome) for row, outcome in outcomes.items() if not isinstance(outcome, str)
@@ -84,13 +86,13 @@ def stored_features(
         with use_adapters(recognizer.encoder, adapters):
             opened = FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers))
             if processes is not None:
-                processes.fill(opened, adapters, clips, strict=on_skip is None, on_progress=on_progress)
+                processes.fill(opened, adapters, clips, strict=on_skip is None, on_progress=report)
             extracted = extract(
                 opened,
                 clips,
                 layers=layers,
                 with_prosody=recognizer.spec.prosody,
-                on_progress=on_progress,
+                on_progress=report,
                 strict=on_skip is None,
             )
         skipped = dict(extracted.skipped)
@@ -116,7 +118,7 @@ class ClipFrames:
     ) -> list[np.ndarray | str]:
         """`frames` of each clip. Errors: as `frames`, and UserError where a process was killed."""
         report = on_progress or (lambda done, count: None)
-        if processes is not None and len(clips) > 1:
+        if processes is not None and len(clips) > (1 if processes.workers is None else 0):
             key = None if self.adapters is None else self.adapters.key
             arguments = (processes.bundle, processes.encoder, processes.device, key, self.strict)
             return processes.run(_frames, clips, start=_start, arguments=arguments, progress=report)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from emobridge.data.activity import LEAST_SPEECH, PADDING, speech_segments
-from emobridge.data.audio import ReadPieces, utterance_pieces, utterance_seconds
+from emobridge.data.audio import ReadPieces, duration, utterance_pieces, utterance_seconds
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 
@@ -30,8 +30,10 @@ class AnswerPart:
 
 
 def parts_of(utterance: Utterance, settings: Answering, read_pieces: ReadPieces = utterance_pieces) -> list[AnswerPart]:
-    """The parts of an utterance in order, at least one. The audio is read once, in pieces.
+    """The parts of an utterance in order, at least one.
 
+    The audio is read once, in pieces; of its file the header alone where all
+    parts are too long to be answered, whatever they hold.
     Errors: AudioError where it cannot be read.
     """
     start, seconds = utterance.start, utterance_seconds(utterance)
@@ -39,11 +41,17 @@ def parts_of(utterance: Utterance, settings: Answering, read_pieces: ReadPieces 
     kind = settings.segments
     if kind == "auto":
         kind = "speech" if seconds > longest + TIME_ROUNDING else "whole"
-    enough = _least_speech(seconds) if kind == "whole" else math.inf
-    detected = speech_of(utterance, settings.detector, read_pieces, enough=enough)
-    speech = [(start + begin, start + end) for begin, end in detected]
     whole = (start, start + seconds)
-    spans = list(_spans(whole, speech, settings, kind))
+    spans = list(_spans(whole, settings, kind))
+    speech: list[Span] = []
+    if kind == "speech" or not all(map(_is_too_long, spans)):
+        enough = _least_speech(seconds) if kind == "whole" else math.inf
+        detected = speech_of(utterance, settings.detector, read_pieces, enough=enough)
+        speech = [(start + begin, start + end) for begin, end in detected]
+    else:
+        duration(utterance.path)  # a file that is not there is an error all the same
+    if kind == "speech":
+        spans = list(_cut(speech, settings.longest))
     return [
         AnswerPart(
             utterance if span == whole else replace(utterance, start=span[0], end=span[1]),
@@ -75,17 +83,20 @@ def has_speech(utterance: Utterance) -> bool:
     return part.reason not in (NO_SPEECH, TOO_SHORT)
 
 
-def _spans(whole: Span, speech: Sequence[Span], settings: Answering, kind: str) -> Iterator[Span]:
-    """The parts by kind, of `settings.segments` but auto; none in a recording without speech that is cut by speech."""
+def _spans(whole: Span, settings: Answering, kind: str) -> Iterator[Span]:
+    """The parts by a kind of `settings.segments` that does not depend on speech; none by another."""
     if kind == "whole":
         yield whole
     elif kind == "windows":
         yield from windows(whole, settings.window, settings.hop or settings.window)
-    else:
-        for begin, stop in speech:
-            count = math.ceil((stop - begin) / settings.longest - TIME_ROUNDING)
-            cuts = [begin + (stop - begin) * index / count for index in range(count)]
-            yield from zip(cuts, [*cuts[1:], stop])
+
+
+def _cut(speech: Sequence[Span], longest: float) -> Iterator[Span]:
+    """Stretches of speech; one above so many seconds in equal parts."""
+    for begin, stop in speech:
+        count = math.ceil((stop - begin) / longest - TIME_ROUNDING)
+        cuts = [begin + (stop - begin) * index / count for index in range(count)]
+        yield from zip(cuts, [*cuts[1:], stop])
 
 
 def _unpadded(speech: Sequence[Span], seconds: float) -> Iterator[Span]:
@@ -119,7 +130,7 @@ def windows(span: Span, window: float, hop: float) -> Iterator[Span]:
 def _reason(span: Span, speech: Sequence[Span]) -> str:
     """Why a part has no answer; "" where it has one."""
     length = span[1] - span[0]
-    if length > LONGEST_WHOLE:
+    if _is_too_long(span):
         return TOO_LONG
     if length < LEAST_SPEECH - TIME_ROUNDING:
         return TOO_SHORT
@@ -127,6 +138,10 @@ def _reason(span: Span, speech: Sequence[Span]) -> str:
     if seconds <= 0 or seconds < LEAST_SHARE * length:
         return NO_SPEECH
     return TOO_SHORT if seconds < LEAST_SPEECH - TIME_ROUNDING else ""
+
+
+def _is_too_long(span: Span) -> bool:
+    return span[1] - span[0] > LONGEST_WHOLE
 
 
 def _least_speech(seconds: float) -> float:

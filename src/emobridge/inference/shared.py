@@ -62,7 +62,8 @@ class BundleProcesses:
     ) -> BundleProcesses:
         """Read a bundle: a folder, or a model of the hub. Errors: UserError as `Recognizer.load`."""
         folder = bundle_folder(bundle)
-        recognizer = Recognizer.load(folder, encoder=encoder, device=device)
+        here = device if workers is None else "cpu"  # where workers encode, nothing is encoded here
+        recognizer = Recognizer.load(folder, encoder=encoder, device=here)
         return cls(recognizer, str(folder), encoder, jobs, device, workers)
 
     @property

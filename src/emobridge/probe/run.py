@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from emobridge.data.devices import choose_device
+from emobridge.data.devices import choose_device, is_accelerator
 from emobridge.data.threads import one_thread
 from emobridge.encoders.base import Encoder
-from emobridge.features.parallel import run_parallel
+from emobridge.errors import UserError
+from emobridge.features.parallel import Workers, run_parallel
 from emobridge.features.work import fill_stores
 from emobridge.files import cache_folder
 from emobridge.probe import scratch
@@ -26,7 +27,7 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
 from emobridge.probe.trainer import Trainer, open_store
 from emobridge.probe.units import Outcome, ProbeUnit
-from emobridge.progress import progress
+from emobridge.progress import in_passes, progress
 from emobridge.scale import encoding, fitting
 
 Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
@@ -57,7 +58,9 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
 
     Errors: UserError for whatever is wrong with settings or manifests; with `strict`, for a file that cannot be read.
     """
-    choose_device(settings.device)
+    workers = encoding(settings.cluster, device=settings.device)
+    if is_accelerator(choose_device(settings.device)) and settings.scratch and settings.device != "auto":
+        raise UserError(f"device {settings.device}: --scratch trains on the CPU; give --device auto or cpu")
     plan = plan_study(settings)
     corpora = plan.corpora
     skipped: Skipped = ()
@@ -66,7 +69,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     encoder: Encoder | None = None
     for part in plan.encoders:  # all of them before any probe: a clip that one makes nothing of trains none
         encoder = part.encoder.open(settings.device)
-        corpora, bad = _extract(part, encoder, corpora, strict=strict)
+        corpora, bad = _extract(part, encoder, corpora, workers, strict=strict)
         skipped += bad
     for number, part in enumerate(plan.encoders):
         if encoder is None or len(plan.encoders) > 1:  # only one is in memory at a time
@@ -89,19 +92,20 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
 
 
 def _extract(
-    plan: EncoderPlan, encoder: Encoder, corpora: Sequence[Corpus], *, strict: bool
+    plan: EncoderPlan, encoder: Encoder, corpora: Sequence[Corpus], workers: Workers | None, *, strict: bool
 ) -> tuple[tuple[Corpus, ...], Skipped]:
     """Bring the features of all corpora into the store; the corpora without what cannot be read, and what that is."""
     store, readable = open_store(plan, encoder), []
     skipped: Skipped = ()
     for corpus in corpora:
-        with progress(f"features of {plan.encoder.title} on {corpus.name}") as report:
+        with progress(f"features of {plan.encoder.title} on {corpus.name}") as bar:
+            (report,) = in_passes(bar, [len(corpus.utterances)])
             fill_stores(
                 store,
                 plan.encoder.open,
                 corpus.utterances,
                 jobs=plan.settings.jobs,
-                workers=encoding(plan.settings.cluster, store.folder.parent, device=plan.settings.device),
+                workers=workers and workers.sharing(store.folder.parent),
                 strict=strict,
                 on_progress=report,
             )
@@ -133,8 +137,11 @@ def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], groups: Sequ
     """Train each group in one of several processes; the outcomes are in the order of the groups."""
     if not groups:
         return []
-    settings, start = plan.settings, (plan.encoders, tuple(corpora))
-    workers = fitting(settings.cluster, settings.out, settings.store or cache_folder())
+    settings = plan.settings
+    encodes = any(part.frames == "streamed" for part in plan.encoders)  # else all that probes see is stored
+    device = settings.device if encodes else "cpu"
+    workers = fitting(settings.cluster, settings.out, settings.store or cache_folder(), device=device)
+    start = plan.encoders, tuple(corpora), device
     with progress("probes") as report:
         if workers is not None:
             return workers.run(train_group, groups, start=start_worker, arguments=start, progress=report)
@@ -145,7 +152,7 @@ def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], groups: Sequ
 _worker: Callable[[UnitGroup], list[Outcome]]  # of a process that works for another
 
 
-def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> None:
+def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus], device: str) -> None:
     """Prepare a process for `train_group`: it opens an encoder when a group needs it, and keeps the last one open."""
     global _worker
     current: dict[int, Trainer] = {}
@@ -154,7 +161,7 @@ def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> Non
         if group.encoder not in current:
             current.clear()
             plan = plans[group.encoder]
-            current[group.encoder] = Trainer(plan, corpora, plan.encoder.open(plan.settings.device))
+            current[group.encoder] = Trainer(plan, corpora, plan.encoder.open(device))
         return current[group.encoder].run(group.units)
 
     _worker = train

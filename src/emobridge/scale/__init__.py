@@ -10,29 +10,32 @@ from pathlib import Path
 from emobridge.features.parallel import Workers
 
 
-def fitting(address: str, *folders: str | Path | None, with_gpus: bool = False) -> Workers | None:
+def fitting(address: str, *folders: str | Path | None, device: str = "cpu") -> Workers | None:
     """Who trains fits: the cluster at an address, as Ray tasks; None without an address.
 
-    folders: where fits are kept; all machines must share them. with_gpus: encoders are trained too.
-    Errors: UserError for what is no address, and where Ray is not installed.
+    folders: where fits are kept; all machines must share them. device: of encoders in them, as `encoding` has it.
+    Errors: UserError for what is no address, and no device of a cluster, and where Ray is not installed.
     """
     if not address:
         return None
+    from emobridge.scale.cluster import cluster_device
     from emobridge.scale.workers import Tasks
 
-    return Tasks(address, _shared(folders), with_gpus)
+    return Tasks(address, _shared(folders), cluster_device(device))
 
 
 def encoding(address: str, *folders: str | Path | None, device: str = "auto") -> Workers | None:
-    """Who encodes audio: the GPUs of the cluster at an address, or its CPUs where it has none; None without an address.
+    """Who encodes audio: the cluster at an address, as a pipeline; None without an address.
 
-    device: cpu takes no GPU; each process sees a single one. folders, errors: as `fitting`.
+    device: auto is its GPUs, or its CPUs where it has none; cuda its GPUs alone; cpu none of them. folders, errors: as
+    `fitting`.
     """
     if not address:
         return None
+    from emobridge.scale.cluster import cluster_device
     from emobridge.scale.workers import Pipeline
 
-    return Pipeline(address, _shared(folders), with_gpus=device.strip().casefold() != "cpu")
+    return Pipeline(address, _shared(folders), cluster_device(device))
 
 
 def _shared(folders: tuple[str | Path | None, ...]) -> tuple[str, ...]:

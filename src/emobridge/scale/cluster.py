@@ -14,9 +14,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from emobridge.errors import UserError, nearest
+from emobridge.errors import UserError, nearest, unknown
 
 ADDRESSES = ("auto", "local")  # the cluster of this machine; one that is started for the command
+DEVICES = ("auto", "cpu", "cuda")
 HOST = re.compile(r"(ray://)?([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}")
 
 
@@ -27,6 +28,19 @@ def check_address(address: str) -> None:
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise UserError(f"cluster {address!r}: expected auto, local, HOST:PORT or ray://HOST:PORT{hint}")
     _ray()
+
+
+def cluster_device(name: str) -> str:
+    """The device of a name for processes of a cluster, of which each sees a single GPU: one of DEVICES.
+
+    Errors: UserError for any other.
+    """
+    folded = name.strip().casefold()
+    if folded.startswith("cuda:"):
+        raise UserError(f"device {name}: each process of a cluster sees a single GPU: give cuda")
+    if folded not in DEVICES:
+        raise unknown("device of a cluster", name, DEVICES)
+    return folded
 
 
 @contextlib.contextmanager
@@ -48,16 +62,20 @@ def connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def devices(ray: Any) -> tuple[int, int]:
-    """The CPUs and the GPUs of the cluster, those that are at work too.
+def slots(ray: Any, device: str) -> tuple[int, bool]:
+    """How many processes may work at once, and whether each of them has a GPU, which goes by `device`, one of DEVICES.
 
-    Errors: UserError for a cluster that has no CPU to give.
+    Errors: UserError for a cluster that has no CPU to give, or no GPU that was asked for.
     """
     resources = ray.cluster_resources()
     cpus = int(resources.get("CPU", 0))
     if not cpus:
         raise UserError("cluster: no machine of it gives a CPU; start a worker: ray start --address HOST:PORT")
-    return cpus, int(resources.get("GPU", 0))
+    gpus = int(resources.get("GPU", 0))
+    if device == "cuda" and not gpus:
+        raise UserError("device cuda: the cluster has no GPU; give --device auto or cpu")
+    has_gpus = gpus > 0 and device != "cpu"
+    return (gpus if has_gpus else cpus), has_gpus
 
 
 def _ray() -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 from emobridge.encoders import fixed_engine
 from emobridge.errors import UserError
 from emobridge.files import whole_file
-from emobridge.scale.cluster import check_address, connected, devices
+from emobridge.scale.cluster import check_address, connected, slots
 from emobridge.scale.worker import Failure, Setup, outcome
 
 RETRIES = 3  # how often what was lost with a machine or a process is given to another one
@@ -32,12 +32,10 @@ Finished = Generator[tuple[int, Any], None, None]  # the index of an item and it
 class RayCrew:
     """As `features.parallel.Pool`, with Ray tasks on a connected cluster in place of the processes of this machine."""
 
-    def __init__(self, ray: Any, setup: Setup, *, gpus: bool) -> None:
-        """gpus: each task has a GPU, else a CPU."""
-        cpus, of_cluster = devices(ray)
+    def __init__(self, ray: Any, setup: Setup, device: str) -> None:
+        """Errors: UserError as `cluster.slots`, before anything is sent."""
         self.ray, self.key = ray, setup.key
-        self.has_gpus = gpus and of_cluster > 0
-        self.jobs = of_cluster if self.has_gpus else cpus
+        self.jobs, self.has_gpus = slots(ray, device)
         self.setup = partial(ray.get, ray.put(_pickled(setup)))
         options = {"num_cpus": 1, "num_gpus": int(self.has_gpus), "max_retries": RETRIES, "max_calls": 0}
         self._task = ray.remote(**options)(outcome)
@@ -94,13 +92,13 @@ class RayCrew:
 class Tasks:
     """A Ray task for each item, on a cluster: for fits, of which there are few and long ones.
 
-    folders: where the work keeps its results, which all machines must share. with_gpus: the work is for GPUs, and each
-    process has one, where the cluster has any; else each has a CPU.
+    folders: where the work keeps its results, which all machines must share. device: of `cluster.DEVICES`; a process
+    has a CPU and, with auto where the cluster has GPUs, and with cuda, one of these.
     """
 
     address: str
     folders: tuple[str, ...] = ()
-    with_gpus: bool = False
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_address(self.address)
@@ -113,8 +111,8 @@ class Tasks:
     def crew(self, start: Callable[..., None], arguments: Sequence[Any]) -> Iterator[RayCrew]:
         """Processes of one thread that begin with start(*arguments); the end of the block cancels what is under way.
 
-        Errors: UserError where no cluster answers, for a machine that does not share the folders, and for work that its
-        processes died of.
+        Errors: UserError where no cluster answers or none of its machines has the device, for a machine that does not
+        share the folders, and for work that its processes died of.
         """
         key = secrets.token_hex(8)
         with contextlib.ExitStack() as stack:
@@ -123,7 +121,7 @@ class Tasks:
             stack.enter_context(_given_up())
             with fixed_engine():
                 setup = Setup(key, os.getcwd(), marks, os.environ["EMOBRIDGE_ENGINE"], start, tuple(arguments))
-            yield stack.enter_context(RayCrew(ray, setup, gpus=self.with_gpus))
+            yield stack.enter_context(RayCrew(ray, setup, self.device))
 
     def run(
         self,

@@ -23,6 +23,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.features.pooling import views_of
 from emobridge.methods.base import BASELINE
 from emobridge.options import Plugin, options_of, read_options, unknown_option
+from emobridge.progress import in_passes
 from emobridge.settings import (
     LAYER_RULES,
     Adapt,
@@ -196,16 +197,18 @@ def decide(
             raise unknown("corpus of this run", name, corpora)
     cases: list[Case] = []
     scores: dict[str, tuple[tuple[str, float], ...]] = {}  # by normalisation
+    normalisations = dict.fromkeys(case.normalise for case in drafts if case.layer == "auto")
+    passes = dict(zip(normalisations, in_passes(progress, [len(speech.layers)] * len(normalisations))))
     measured: dict[str, tuple[CorpusVariety, ...]] = {}  # by layer
     for case in drafts:
         baseline = _baseline_of(case, drafts)
         if case.layer == "auto":
             if case.normalise not in scores:
-                scores[case.normalise] = layer_scores(speech, baseline, runner.split, progress)
+                scores[case.normalise] = layer_scores(speech, baseline, runner.split, passes[case.normalise])
             case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
         if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
             if case.layer not in measured:
-                measured[case.layer] = varieties(speech, case)
+                measured[case.layer] = varieties(speech, case, runner.guard_map(case))
             case = _guarded(case, measured[case.layer])
         cases.append(with_dropout(case, width_of(case, encoder)))
     first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())

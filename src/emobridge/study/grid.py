@@ -55,7 +55,9 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
     check = partial(check_budgets, request)
     started = start(request, check, cache=cache, shared=shared, strict=strict)
     trained = any(case.uses_recordings for case in started.decision.cases)
-    workers = fitting(request.output.cluster, cache.folder, shared.folder, with_gpus=trained)
+    workers = fitting(
+        request.output.cluster, cache.folder, shared.folder, device=request.output.device if trained else "cpu"
+    )
     with progress("training") as report:
         cases = started.decision.cases
         answers = run(started.runner, cases, jobs=request.output.jobs, workers=workers, progress=report)

@@ -26,7 +26,7 @@ from emobridge.features.store import FeatureStore, last_of
 from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder
 from emobridge.options import read_options
-from emobridge.progress import progress, report_note
+from emobridge.progress import in_passes, progress, report_note
 from emobridge.scale import encoding
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
@@ -105,7 +105,9 @@ def prepare(
     the first utterance that cannot be read raises. Errors: UserError for whatever is wrong with request or speech.
     """
     data, features, labels = request.data, request.features, request.data.labels or ()
-    choose_device(request.output.device)
+    device = request.output.device
+    workers = encoding(request.output.cluster, device=device)
+    choose_device(device)
     options = read_options(features.all_encoder_options)
     encoder = load_encoder(features.encoder, **options)
     drafts = draft(request, encoder)
@@ -123,10 +125,10 @@ def prepare(
     for note in notes:
         report_note(note)
     frozen = [case for case in drafts if not case.uses_recordings]
-    device = request.output.device
     hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]), device)
     if frozen:
-        with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as report:
+        with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as bar:
+            (report,) = in_passes(bar, [len(speech.utterances)])
             layers = _layers_of(frozen, encoder)
             store = FeatureStore(request.output.store or cache_folder(), encoder, last_layer=last_of(layers))
             fill_stores(
@@ -134,7 +136,7 @@ def prepare(
                 EncoderSource(features.encoder, tuple(options.items())),
                 speech.utterances,
                 jobs=request.output.jobs,
-                workers=encoding(request.output.cluster, store.folder.parent, device=device),
+                workers=workers and workers.sharing(store.folder.parent),
                 with_prosody=features.prosody,
                 strict=strict,
                 on_progress=report,

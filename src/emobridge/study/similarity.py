@@ -42,7 +42,7 @@ from emobridge.methods.base import BASELINE
 from emobridge.options import read_options
 from emobridge.phones.base import PHONE_CLASSES, Alignment
 from emobridge.phones.reading import read_alignments
-from emobridge.progress import progress, report_note
+from emobridge.progress import in_passes, progress, report_note
 from emobridge.report.similarity import SimilarityRecord, levels_of, similarity_finding, similarity_page
 from emobridge.report.write import write_page
 from emobridge.settings import Adapt, Data, Similarity, Split, command_of, write_settings
@@ -227,7 +227,8 @@ def _rows(
     folder = Path(request.store or cache_folder())
     store = FeatureStore(folder, encoder)
     every = [utterance for side in sides for utterance in side.utterances]
-    with progress(f"features of {encoder.name}") as report:
+    with progress(f"features of {encoder.name}") as bar:
+        (report,) = in_passes(bar, [len(every)])
         source = EncoderSource(request.encoder, tuple(read_options(request.encoder_options).items()))
         fill_stores(store, source, every, jobs=request.jobs, strict=strict, on_progress=report)
         skipped |= dict(store.extract(every, layer="0", on_progress=report, strict=strict).skipped)
@@ -235,8 +236,9 @@ def _rows(
     phones: list[PhoneMeans | None] = [None] * len(sides)
     units = COMPARED_UNITS if alignments else (UTTERANCE,)
     if alignments:
-        with progress("phones") as report:
-            for index, side in enumerate(sides):
+        with progress("phones") as bar:
+            passes = in_passes(bar, [len(side.utterances) for side in sides])
+            for index, (side, report) in enumerate(zip(sides, passes)):
                 means = phones[index] = PhoneMeans(encoder, side.utterances, alignments, folder)
                 means.fill(on_skip=None if strict else skipped.__setitem__, on_progress=report)
     rows: list[LayerSimilarity] = []

@@ -32,7 +32,7 @@ from emobridge.inference.predict import predictions_from
 from emobridge.inference.routing import by_domain
 from emobridge.inference.segments import has_speech
 from emobridge.inference.shared import BundleProcesses, apart
-from emobridge.progress import Progress
+from emobridge.progress import Progress, in_passes
 from emobridge.scores.entropy import entropy
 from emobridge.scores.measures.base import Floats
 from emobridge.settings import layer_names
@@ -76,14 +76,15 @@ def suggest(
         raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
     layers = layer_names(recognizer.spec.layer)
     opened = FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers))
+    (report,) = in_passes(on_progress, [len(utterances)])
     if processes is not None:
-        processes.fill(opened, recognizer.last.adapters, utterances, strict=on_skip is None, on_progress=on_progress)
+        processes.fill(opened, recognizer.last.adapters, utterances, strict=on_skip is None, on_progress=report)
     features = extract(
         opened,
         utterances,
         layers=layers,
         with_prosody=recognizer.spec.prosody,
-        on_progress=on_progress,
+        on_progress=report,
         strict=on_skip is None,
     )
     if on_skip is not None:

@@ -21,7 +21,7 @@ from emobridge.data.audio import AudioError, read_audio, utterance_seconds
 from emobridge.data.speech import budget, everything
 from emobridge.inference.features import stored_features
 from emobridge.inference.routing import answers, modes_of, sets_of
-from emobridge.progress import Progress
+from emobridge.progress import Progress, in_passes
 from emobridge.report.target import AttributeAnswers, ClassAnswers, Clip, TargetFindings
 from emobridge.scores.measures.base import Floats
 from emobridge.settings import command_of
@@ -212,11 +212,11 @@ def _answered(
     size = FRAMED if recognizer.spec.frames else max(len(utterances), 1)
     read: list[Utterance] = []
     parts = [torch.empty(0, len(recognizer.labels) + len(recognizer.attributes))]
-    for first in range(0, len(utterances), size):
-        part = utterances[first : first + size]
+    chunks = [utterances[first : first + size] for first in range(0, len(utterances), size)]
+    for part, report_part in zip(chunks, in_passes(report, list(map(len, chunks)))):
         modes = modes_of(recognizer, part, "target")  # a language that no branch knows is no error here
         sets = [sets_of(recognizer, mode) for mode in modes]
-        features, rows = stored_features(recognizer, part, sets, store, lambda name, reason: None, report)
+        features, rows = stored_features(recognizer, part, sets, store, lambda name, reason: None, report_part)
         if rows:
             parts.append(answers(recognizer, part, {row: modes[row] for row in rows}, features)[0])
             read += [part[row] for row in rows]

@@ -63,20 +63,20 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict, origin=origin)
     prepared, decision, runner = started.prepared, started.decision, started.runner
     trained = any(case.uses_recordings for case in decision.cases)
-    workers = fitting(request.output.cluster, cache.folder, with_gpus=trained)
+    workers = fitting(request.output.cluster, cache.folder, device=request.output.device if trained else "cpu")
     with progress("training") as report:
         answers = run(runner, decision.cases, jobs=request.output.jobs, workers=workers, progress=report)
-        adapted = answers[-1]
+    adapted = answers[-1]
+    with progress("comparing halves") as report:
         harm = measure_harm(runner, adapted.case, compares_halves(request.system.harm_sign, adapted.case), report)
-        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, harm)
-        chosen = next(system for system in answers if system.case == choice.case)
-        agreed = harm.temperature if harm is not None and choice.case == adapted.case else 1.0
-        temperatures = temperatures_of(runner, chosen, agreed)
-        if origin is not None:  # no answer to the source was held out here
-            temperatures = max(origin.temperatures[0], agreed), origin.temperatures[1]
-        recognizer = train_recognizer(
-            runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
-        )
+    choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, harm)
+    chosen = next(system for system in answers if system.case == choice.case)
+    agreed = harm.temperature if harm is not None and choice.case == adapted.case else 1.0
+    temperatures = temperatures_of(runner, chosen, agreed)
+    if origin is not None:  # no answer to the source was held out here
+        temperatures = max(origin.temperatures[0], agreed), origin.temperatures[1]
+    reason, encoder = choice.reason, prepared.encoder
+    recognizer = train_recognizer(runner, choice.case, encoder, temperatures=temperatures, reason=reason)
     return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, harm)
 
 
