@@ -919,12 +919,17 @@ def layer_names(layer: str) -> tuple[str, ...]:
     return tuple(layer.split("+"))
 
 
-@cache
 def options_of_record(kind: type[Any]) -> Mapping[str, tuple[str, Field[Any]]]:
     """Every option of a request by its field's name: the part that holds it ("" is the request itself) and the field.
 
     Names are unique over the parts, so that files and calls need not name the part.
     """
+    return _options(kind)  # type: ignore[arg-type]  # as `_hints`
+
+
+@cache
+def _options(kind: type[Any]) -> Mapping[str, tuple[str, Field[Any]]]:
+    """Cached, as are `_default`s: a recipe asks for tens of thousands."""
     options: dict[str, tuple[str, Field[Any]]] = {}
     for item in fields(kind):
         part = _part_type(kind, item)
@@ -966,9 +971,13 @@ def changed_values(request: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != defaults[name]}
 
 
-@cache
 def default_of(kind: type[Any], name: str) -> Any:
     """The default of an option of a request, by its field's name."""
+    return _default(kind, name)  # type: ignore[arg-type]
+
+
+@cache
+def _default(kind: type[Any], name: str) -> Any:
     part, item = options_of_record(kind)[name]
     if not part:
         return item.default
