@@ -231,6 +231,11 @@ def test_a_damaged_training_state_begins_anew(speech, tmp_path, monkeypatch, pat
 
 def test_a_damaged_stage_is_trained_again(recorded, tmp_path, source):
     """Whatever file of a grid's folder is damaged: stages, fits."""
+    for manifest in recorded.glob("*.jsonl"):  # half of it, since an encoder is trained
+        rows = [
+            line for line in manifest.read_text().splitlines(keepends=True) if json.loads(line)["id"].endswith("-0")
+        ]
+        manifest.write_text("".join(rows))
 
     def answers() -> list[list[list[float]]]:
         grid = run_grid(
