@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from toys import case_of, folds_of
 
 from emobridge.cache import FORMAT, MARK, Cache, key_of
+from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.speech import Speech
 from emobridge.errors import UserError
 from emobridge.files import read_tensors
@@ -232,10 +233,7 @@ def test_a_damaged_training_state_begins_anew(speech, tmp_path, monkeypatch, pat
 def test_a_damaged_stage_is_trained_again(recorded, tmp_path, source):
     """Whatever file of a grid's folder is damaged: stages, fits."""
     for manifest in recorded.glob("*.jsonl"):  # half of it, since an encoder is trained
-        rows = [
-            line for line in manifest.read_text().splitlines(keepends=True) if json.loads(line)["id"].endswith("-0")
-        ]
-        manifest.write_text("".join(rows))
+        write_manifest(manifest, [row for row in list(read_manifest(manifest)) if row.id.endswith("-0")])
 
     def answers() -> list[list[list[float]]]:
         grid = run_grid(
