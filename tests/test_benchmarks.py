@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SIMULATIONS = 150
 NAMES = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
 
 
@@ -26,20 +25,21 @@ def benchmarks(monkeypatch):
     return importlib.import_module
 
 
-def test_intervals_hold_with_few_speakers(benchmarks):
+@pytest.mark.parametrize("simulations", [60, pytest.param(150, marks=pytest.mark.slow)])
+def test_intervals_hold_with_few_speakers(benchmarks, simulations):
     """Fewer simulations than benchmarks/intervals.py makes; their number is fixed, and so is their seed."""
     intervals = benchmarks("intervals")
     rows = [
-        *intervals.class_coverage(SIMULATIONS, (4,)),
-        *intervals.ccc_coverage(SIMULATIONS, (4,)),
-        *intervals.class_differences(SIMULATIONS, (4,)),
-        *intervals.ccc_differences(SIMULATIONS, (4,)),
-        intervals.tests(SIMULATIONS, (4,))[0],
+        *intervals.class_coverage(simulations, (4,)),
+        *intervals.ccc_coverage(simulations, (4,)),
+        *intervals.class_differences(simulations, (4,)),
+        *intervals.ccc_differences(simulations, (4,)),
+        intervals.tests(simulations, (4,))[0],
     ]
     assert len(rows) == 5 * 3 + 2 + 3 + 2 + 1
     for row in rows:
         low, high = row.bounds
-        error = 2.5 * 100 * np.sqrt(0.05 * 0.95 / SIMULATIONS)
+        error = 2.5 * 100 * np.sqrt(0.05 * 0.95 / simulations)
         assert all(low - error < value < high + error for value in row.values.values()), row
         if row.bounds == intervals.COVERAGE:
             assert row.earlier[4] < 88, "the bootstrap of before did not hold"
@@ -449,10 +449,13 @@ def test_the_bare_loop_and_ours_take_the_same_steps(benchmarks, monkeypatch):
     """As many optimiser steps in one as in the other: the ratio compares like with like."""
     import torch
 
+    from emobridge.training.adam import Adam
+
     training = benchmarks("bench_training")
     steps = []
-    step = torch.optim.Adam.step
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *a: (steps.append(1), step(self, *a)))
+    for kind in (torch.optim.Adam, Adam):
+        step = kind.step
+        monkeypatch.setattr(kind, "step", lambda self, *a, step=step: (steps.append(1), step(self, *a)))
     x, label = torch.randn(250, 6), torch.randint(training.CLASSES, (250,))
     training.bare(x, label, training.Plan(epochs=2))
     assert len(steps) == 2 * 3

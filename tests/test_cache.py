@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from toys import case_of, folds_of
 
 from emobridge.cache import FORMAT, MARK, Cache, key_of
+from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.speech import Speech
 from emobridge.errors import UserError
 from emobridge.files import read_tensors
@@ -175,7 +176,8 @@ def test_another_users_work_is_left_alone(open_folder, other_user):
     assert {path: path.read_bytes() for path in folder.iterdir()} == whole
 
 
-def test_a_damaged_fit_is_trained_again(speech, tmp_path):
+@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_damaged_fit_is_trained_again(speech, tmp_path, count):
     case = case_of(method="pseudo-labels", method_options=("interval=1",), epochs=2)
 
     def answers() -> list[list[list[float]]]:
@@ -187,7 +189,7 @@ def test_a_damaged_fit_is_trained_again(speech, tmp_path):
     assert len(files) == 2
     for path in files:
         before = read_tensors(path)[1]
-        for damage in damages(path, 40):
+        for damage in damages(path, count):
             assert answers() == whole, damage
             assert read_tensors(path)[1] == before, f"{damage}: is written anew"
 
@@ -230,6 +232,8 @@ def test_a_damaged_training_state_begins_anew(speech, tmp_path, monkeypatch, pat
 
 def test_a_damaged_stage_is_trained_again(recorded, tmp_path, source):
     """Whatever file of a grid's folder is damaged: stages, fits."""
+    for manifest in recorded.glob("*.jsonl"):  # half of it, since an encoder is trained
+        write_manifest(manifest, [row for row in list(read_manifest(manifest)) if row.id.endswith("-0")])
 
     def answers() -> list[list[list[float]]]:
         grid = run_grid(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import end_of, start_forked
 
 from emobridge.errors import UserError
 
@@ -17,12 +18,26 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks processes")
 
 
-def test_no_damaged_file_ends_badly(tmp_path):
-    command = [sys.executable, FOLDER / "mutations.py", "--count", "200", "--seed", "t", "--out", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize(
+    ("count", "only"),
+    [
+        (80, ["--only", "tables,audio,settings"]),
+        pytest.param(400, [], marks=pytest.mark.slow),  # bundles and models too, which take seconds to make
+    ],
+)
+def test_no_damaged_file_ends_badly(tmp_path, count, only):
+    def damage():
+        sys.path.insert(0, str(FOLDER))
+        import mutations
+
+        with (tmp_path / "table.txt").open("w") as file, contextlib.redirect_stdout(file):
+            assert mutations.main(["--count", str(count), "--seed", "t", "--out", str(tmp_path), *only]) == 0
+
+    end = end_of(start_forked(damage))  # of its own, for the script sets the environment
+    table = (tmp_path / "table.txt").read_text(encoding="utf-8")
+    assert end == 0, table
     sample = (tmp_path / "sample.txt").read_text(encoding="utf-8")
-    assert done.stdout.splitlines()[-1].startswith("200 cases") and sample.count("\n  is  ") > 20
+    assert table.splitlines()[-1].startswith(f"{count} cases") and sample.count("\n  is  ") > count / 10
     assert not (tmp_path / "failures.jsonl").read_text()
 
 

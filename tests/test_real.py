@@ -57,7 +57,7 @@ def test_constructed_attributes_of_real_speech(shared, cli, tmp_path):
 @pytest.fixture
 def some(shared, cli, tmp_path):
     """Manifests of a few speakers: ravdess.jsonl and emodb.jsonl, four emotions."""
-    for corpus, people, most in (("ravdess", 8, 5), ("emodb", 6, 6)):
+    for corpus, people, most in (("ravdess", 8, 3), ("emodb", 6, 4)):
         whole = tmp_path / f"whole-{corpus}.jsonl"
         assert cli("scan", corpus, shared / "corpora" / corpus, "-o", whole).code == 0
         rows = [one for one in read_manifest(whole) if one.emotion in FOUR.split(",")]
@@ -141,13 +141,25 @@ def test_f0_of_new_speakers_is_regressed_from_frozen_features(shared, cli, tmp_p
     assert "CONSTRUCTED. CCC of valence" in done.out and "warning: CONSTRUCTED attributes" in done.out
 
 
-@pytest.mark.parametrize(("target", "least"), [("emovo", 0.45), pytest.param("emodb", 0.56, marks=pytest.mark.slow)])
-def test_the_encoder_that_needs_no_weights_works_in_another_language(shared, cli, tmp_path, target, least):
-    """C22: with each clip's level in its features it had 0.27 and 0.28, about chance; see default-encoder.md."""
+@pytest.mark.parametrize(
+    ("target", "every", "least"),
+    [
+        ("emovo", 3, 0.41),
+        pytest.param("emovo", 1, 0.45, marks=pytest.mark.slow),
+        pytest.param("emodb", 1, 0.56, marks=pytest.mark.slow),
+    ],
+)
+def test_the_encoder_that_needs_no_weights_works_in_another_language(shared, cli, tmp_path, target, every, least):
+    """C22: with each clip's level in its features it had 0.27 and 0.28, about chance; see default-encoder.md.
+
+    every: of a third of the clips it learns less, and is still far from chance.
+    """
     manifests = {}
     for corpus in ("ravdess", target):
         manifests[corpus] = tmp_path / f"{corpus}.jsonl"
         assert cli("scan", corpus, shared / "corpora" / corpus, "-o", manifests[corpus]).code == 0
+        rows = [row for row in read_manifest(manifests[corpus]) if row.emotion in FOUR.split(",")]
+        write_manifest(manifests[corpus], rows[::every])
     options = ["--method", "source-only", "--labels", FOUR, "--seeds", "1", "--store", tmp_path / "store", "--no-clips"]
     done = cli(
         "adapt", "--source", manifests["ravdess"], "--target", manifests[target], *options, "--out", tmp_path / "run"

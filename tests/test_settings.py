@@ -100,7 +100,7 @@ def requests(draw, kind, word=text, without=frozenset()):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@quick(max_examples=40, deadline=None)
+@quick(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_toml_there_and_back(tmp_path_factory, kind, data):
     request = data.draw(requests(kind))
@@ -189,7 +189,7 @@ def parse():
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Adapt, "adapt"), (Budget, "budget")])
-@quick(max_examples=30, deadline=None)
+@quick(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_the_command_line_there_and_back(parse, kind, name, data):
     """The words of `command_of`, parsed, are the same request, and name the options that differ from the defaults."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 import tomli_w
@@ -918,18 +919,24 @@ def layer_names(layer: str) -> tuple[str, ...]:
     return tuple(layer.split("+"))
 
 
-def options_of_record(kind: type[Any]) -> dict[str, tuple[str, Field[Any]]]:
+def options_of_record(kind: type[Any]) -> Mapping[str, tuple[str, Field[Any]]]:
     """Every option of a request by its field's name: the part that holds it ("" is the request itself) and the field.
 
     Names are unique over the parts, so that files and calls need not name the part.
     """
+    return _options(kind)  # type: ignore[arg-type]  # as `_hints`
+
+
+@cache
+def _options(kind: type[Any]) -> Mapping[str, tuple[str, Field[Any]]]:
+    """Cached, as are `_default`s: a recipe asks for tens of thousands."""
     options: dict[str, tuple[str, Field[Any]]] = {}
     for item in fields(kind):
         part = _part_type(kind, item)
         for inner in fields(part) if part else (item,):
             assert inner.name not in options, f"two options are called {inner.name}"
             options[inner.name] = (item.name if part else "", inner)
-    return options
+    return MappingProxyType(options)
 
 
 def _part_type(kind: type[Any], item: Field[Any]) -> type[Any] | None:
@@ -966,6 +973,11 @@ def changed_values(request: Any) -> dict[str, Any]:
 
 def default_of(kind: type[Any], name: str) -> Any:
     """The default of an option of a request, by its field's name."""
+    return _default(kind, name)  # type: ignore[arg-type]
+
+
+@cache
+def _default(kind: type[Any], name: str) -> Any:
     part, item = options_of_record(kind)[name]
     if not part:
         return item.default

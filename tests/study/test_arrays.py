@@ -57,9 +57,9 @@ class Labels(Spy):
 @pytest.mark.parametrize(
     ("source", "target", "width", "standardise"),
     [
-        (10, 10, 4, "none"),
+        pytest.param(10, 10, 4, "none", marks=pytest.mark.slow),  # as test_every_method_learns, with more rows
         (10, 10, 1, "domain"),
-        (10, 1, 4, "domain"),
+        pytest.param(10, 1, 4, "domain", marks=pytest.mark.slow),
         (10, 1, 1, "none"),
         (2, 1, 1, "domain"),
         (1, 1, 1, "none"),

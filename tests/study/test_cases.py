@@ -362,6 +362,8 @@ def test_audio_that_was_replaced_is_heard_again(plain, recorded, monkeypatch):
     """D3: other audio of the same size and time of modification, where an encoder is trained on it."""
     changes = {"encoder": "emotion-cnn", "train": "end-to-end", "align": "none", "layer": "0", "crop": 0.2}
     request = Adapt.of(**{**plain, **changes, "seeds": 1, "epochs": 1, "method": "source-only"})
+    for name in ("en", "xx"):
+        rewrite(recorded / f"{name}.jsonl", lambda rows: [row for row in rows if row["id"].endswith("-0")])
     before = predictions_of(train(request))
     fits = []
     original = Runner.train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import shlex
 import sys
@@ -70,7 +71,7 @@ def main() -> None:
 def _run(arguments: list[str], debug: bool) -> bool:
     """Run a command; whether something stopped it before its end."""
     try:
-        return bool(app(arguments or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED)
+        return bool(_commands()(arguments or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED)
     except UsageError as error:
         if debug:
             raise
@@ -86,6 +87,12 @@ def _run(arguments: list[str], debug: bool) -> bool:
         _fail(f"{error.filename or 'output'}: {error.strerror}")
     except (KeyboardInterrupt, typer.Abort):
         return True
+
+
+@functools.cache
+def _commands() -> Any:
+    """The parser of all commands. Cached: to make it reads the signature of each of them."""
+    return typer.main.get_command(app)
 
 
 def _fail(message: str, where: str = "emobridge") -> NoReturn:
