@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Commands that start many processes compile the package once, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo demo-budget test toy bench style docs tutorials path package clean
 
 $(READY): pyproject.toml constraints.txt

@@ -1,8 +1,8 @@
 """`emobridge adapt` of many stored utterances without audio to speak of: _growth_adapt.py FOLDER UTTERANCES PEOPLE.
 
-Makes short recordings of noise, manifests, and a store of three layers of 512 numbers a clip, then runs the command in
-the same process. Printed as JSON: CPU seconds and the peak of memory of training, of the audit (which decodes audio),
-and of all else.
+Makes short recordings of noise, manifests, and a store of three layers of 512 numbers a clip, then runs in the same
+process `audit`, which decodes all audio and notes what it hears, and then `adapt`, whose own audit reads the notes.
+Written as JSON: CPU seconds and the peak of memory of the audit, of training, and of all else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from emobridge.encoders import load_encoder
 from emobridge.features import store as store_room
 from emobridge.features.store import FeatureStore
 from emobridge.features.units import cut_units
-from emobridge.study import adapt as study
 from emobridge.study import final
 from emobridge.study import train as training
 from emobridge.study.run import Runner
@@ -48,7 +47,7 @@ class Stored(Encoder):
     def encode(self, wave, lengths):
         raise AssertionError("its features are in the store")
 """
-PARTS = ((Runner, "fit", "training"), (Runner, "train", "training"), (study, "audit_manifests", "audit"))
+PARTS = ((Runner, "fit", "training"), (Runner, "train", "training"))
 PARTS += (
     (training, "train_recognizer", "training"),
     (final, "_source_moments", "else"),
@@ -91,24 +90,35 @@ def noted(call: Any, part: str) -> Any:
 def main() -> None:
     """Make the speech and its features, then run the command."""
     folder, count, people = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    os.environ["EMOBRIDGE_CACHE"] = str(folder / "cache")  # nothing was noted before
     (folder / "stored.py").write_text(ENCODER)
     rows = [row for side in ("en", "de") for row in recorded(folder, side, count // 2, people)]
     fill(FeatureStore(folder / "store", load_encoder(str(folder / "stored.py"))), rows)
     for owner, attribute, part in PARTS:
         setattr(owner, attribute, noted(getattr(owner, attribute), part))
-    sys.argv = ["emobridge", "adapt", "--source", str(folder / "en.jsonl"), "--target", str(folder / "de.jsonl")]
-    sys.argv += ["--encoder", str(folder / "stored.py"), "--labels", ",".join(EMOTIONS)]
-    sys.argv += ["--store", str(folder / "store"), "--out", str(folder / "run"), "--seeds", "1", "--folds", "2"]
-    sys.argv += ["--harm-sign", "never"]
+    manifests = [str(folder / "en.jsonl"), str(folder / "de.jsonl")]
+    command = ["adapt", "--source", manifests[0], "--target", manifests[1]]
+    command += ["--encoder", str(folder / "stored.py"), "--labels", ",".join(EMOTIONS)]
+    command += ["--store", str(folder / "store"), "--out", str(folder / "run"), "--seeds", "1", "--folds", "2"]
+    command += ["--harm-sign", "never"]
     note()
     taken.update(dict.fromkeys(taken, 0.0))
-    peaks.update(dict.fromkeys(peaks, 0.0))
-    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
-        cli.main()
+    noted(run_command, "audit")(
+        ["audit", str(folder / "en.jsonl"), str(folder / "de.jsonl"), "--out", str(folder / "audit")]
+    )
+    peaks.update(dict.fromkeys(("training", "else"), 0.0))
+    run_command(command)
     note()
     (folder / "took.json").write_text(json.dumps({"cpu": taken, "peak": peaks}))
     if not (folder / "run" / "report.html").exists():
         raise SystemExit("no report was written")
+
+
+def run_command(arguments: list[str]) -> None:
+    """`emobridge` in this process; what it prints goes to standard error."""
+    sys.argv = ["emobridge", *arguments]
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+        cli.main()
 
 
 def recorded(folder: Path, side: str, count: int, people: int) -> list[Utterance]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -184,24 +186,55 @@ def all_speech(monkeypatch):
     monkeypatch.setattr(segments, "speech_segments", lambda pieces, **_: [(0.0, sum(map(len, pieces)) / SAMPLE_RATE)])
 
 
+class _UndrawnError(Exception):
+    """A figure was about to be made."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _undrawn():
-    """Plots are empty, which spares a third of a run; tests that look at pictures ask for `drawn`."""
+    """Plots are empty, which spares half of a run; tests that look at pictures ask for `drawn`."""
     from emobridge.report import plots
 
-    draw = plots._drawn
-    plots._drawn = lambda figure: '<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg"></svg>'
-    yield draw
-    plots._drawn = draw
+    def undrawn(plot):
+        @functools.wraps(plot)
+        def draw(*data, **options):
+            try:
+                return plot(*data, **options)
+            except _UndrawnError:
+                return '<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg"></svg>'
 
+        return draw
 
-@pytest.fixture(scope="module")
-def drawn(_undrawn):
-    """Plots are drawn in the tests of this module from here on."""
-    from emobridge.report import plots
+    def refuse(*size, **options):
+        raise _UndrawnError
 
+    new_figure = plots._new_figure
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "_drawn", _undrawn)
+        for name, function in vars(plots).copy().items():
+            if hasattr(function, "__wrapped__") and name != "_style":  # by _style(), as all that draw are
+                patch.setattr(plots, name, undrawn(function))
+        patch.setattr(plots, "_new_figure", refuse)
+        yield new_figure
+
+
+@pytest.fixture(scope="session")
+def drawing(_undrawn):
+    """A context in which plots are drawn, for what several tests share."""
+    from emobridge.report import plots
+
+    @contextlib.contextmanager
+    def drawing():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plots, "_new_figure", _undrawn)
+            yield
+
+    return drawing
+
+
+@pytest.fixture
+def drawn(drawing):
+    """Plots are drawn in this test."""
+    with drawing():
         yield
 
 

@@ -1,4 +1,4 @@
-"""A call in another process that has all imports of this one, which a new interpreter would take seconds for."""
+"""Work in other processes that have all imports of this one, which a new interpreter would take seconds for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import traceback
 from collections.abc import Callable
 
 import pytest
+
+
+def fork_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on a `Pool` has copies of this process, where the system can copy processes."""
+    if hasattr(os, "fork"):
+        monkeypatch.setattr("emobridge.features.parallel.PROCESS_START", "fork")
 
 
 def start_forked(call: Callable[[], object]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -57,9 +58,14 @@ def statements(tree: ast.AST) -> Iterator[ast.AST]:
             yield from statements(node)
 
 
-def imported(source: str) -> Iterator[str]:
+@functools.cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
     """The modules of emobridge that a source imports."""
-    for node in statements(ast.parse(source)):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -74,23 +80,16 @@ def imported(source: str) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "emobridge")
 
 
-def arrows_back(module: str, source: str) -> list[str]:
+def arrows_back(module: str, tree: ast.AST) -> list[str]:
     room = room_of(module)
-    return [name for name in imported(source) if room_of(name) != room and LEVEL[room_of(name)] >= LEVEL[room]]
+    return [name for name in imported(tree) if room_of(name) != room and LEVEL[room_of(name)] >= LEVEL[room]]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_one_way(module):
-    assert room_of(module) in LEVEL, f"{module}: give its room a place in LEVELS"
-    back = arrows_back(module, MODULES[module].read_text(encoding="utf-8"))
-    assert not back, f"{module} imports {', '.join(back)}, which may not be below it"
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_no_private_name_crosses_a_room(module):
+def private_names(module: str) -> list[str]:
+    """What a module imports that is private to another room."""
     room = room_of(module)
     names = []
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if (
             isinstance(node, ast.ImportFrom)
             and (node.module or "").startswith("emobridge")
@@ -98,7 +97,21 @@ def test_no_private_name_crosses_a_room(module):
         ):
             parts = [*node.module.split(".")[1:], *(name.name for name in node.names)]
             names += [f"{node.module}: {part}" for part in parts if part.startswith("_") and part != "__version__"]
-    assert not names, f"{module} imports what is private to another room: {', '.join(names)}"
+    return names
+
+
+def test_every_room_has_a_level():
+    assert {room_of(module) for module in MODULES} <= set(LEVEL), "give each room a place in LEVELS"
+
+
+def test_imports_point_one_way():
+    back = {module: arrows_back(module, tree_of(module)) for module in MODULES}
+    assert not {module: names for module, names in back.items() if names}, "these may not be below the module"
+
+
+def test_no_private_name_crosses_a_room():
+    private = {module: private_names(module) for module in MODULES}
+    assert not {module: names for module, names in private.items() if names}
 
 
 @pytest.mark.parametrize(
@@ -115,12 +128,12 @@ def test_no_private_name_crosses_a_room(module):
     ],
 )
 def test_the_check_sees_an_arrow_that_points_back(source):
-    assert arrows_back("emobridge.heads.linear", source) == ["emobridge.training.loop"]
+    assert arrows_back("emobridge.heads.linear", ast.parse(source)) == ["emobridge.training.loop"]
 
 
 def test_the_check_lets_annotations_and_arrows_forward_pass():
     source = "if TYPE_CHECKING:\n    from emobridge.training.loop import fit\nfrom emobridge.errors import UserError"
-    assert arrows_back("emobridge.heads.linear", source) == []
+    assert arrows_back("emobridge.heads.linear", ast.parse(source)) == []
 
 
 def test_a_room_is_named_once():
@@ -147,14 +160,16 @@ SLOW = (  # of the libraries that only a part of some work needs; scipy's take 0
 )
 
 
-def loaded_by(code: str, heavy: tuple[str, ...] = HEAVY) -> set[str]:
-    """The heavy packages that a fresh process holds after some code."""
-    code += f"\nimport sys\nprint('LOADED', *[name for name in {heavy} if name in sys.modules])"
+def loaded_by(*codes: str, heavy: tuple[str, ...] = HEAVY) -> list[set[str]]:
+    """The heavy packages that a fresh process holds after each of some codes, one after the other."""
+    tell = f"\nimport sys\nprint('LOADED', *[name for name in {heavy} if name in sys.modules])\n"
+    code = "".join(code + tell for code in codes)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    line = done.stdout.splitlines()[-1].split()
-    assert line[0] == "LOADED"
-    return set(line[1:])
+    lines = [line.split() for line in done.stdout.splitlines()]
+    loaded = [set(line[1:]) for line in lines if line[:1] == ["LOADED"]]
+    assert len(loaded) == len(codes)
+    return loaded
 
 
 def test_the_light_rooms_leave_torch_unimported(tmp_path):
@@ -186,7 +201,7 @@ try:
 except emobridge.UserError:
     pass
 """
-    assert loaded_by(code) == set()
+    assert loaded_by(code) == [set()]
 
 
 def test_the_help_leaves_torch_unimported():
@@ -198,31 +213,43 @@ try:
 except SystemExit as end:
     assert not end.code, end.code
 """
-    assert loaded_by(code) == set()
+    assert loaded_by(code) == [set()]
 
 
 @pytest.mark.parametrize(
     ("modules", "expected"),
     [
-        ("emobridge.audit.findings", set()),
-        ("emobridge.audit.findings, emobridge.report.audit, emobridge.report.write", set()),
-        ("emobridge.study.adapt, emobridge.study.budget, emobridge.study.suggest", {"torch"}),
-        ("emobridge.probe.run, emobridge.recipes.replication", {"torch"}),
-        ("emobridge.bundle, emobridge.inference.predictions, emobridge.inference.evaluate", {"torch"}),
-        ("emobridge.inference.output, emobridge.report.timeline", set()),
-        ("emobridge.encoders.whisper, emobridge.encoders.ast, emobridge.encoders.hf_ssl", {"torch"}),
-        ("emobridge.serve.serving, emobridge.serve.engine, emobridge.serve.sources", set()),
+        (
+            (
+                "emobridge.audit.findings",
+                "emobridge.report.audit, emobridge.report.write",
+                "emobridge.inference.output, emobridge.report.timeline",
+                "emobridge.serve.serving, emobridge.serve.engine, emobridge.serve.sources",
+            ),
+            set(),
+        ),
+        (
+            (
+                "emobridge.bundle, emobridge.inference.predictions, emobridge.inference.evaluate",
+                "emobridge.encoders.whisper, emobridge.encoders.ast, emobridge.encoders.hf_ssl",
+                "emobridge.study.adapt, emobridge.study.budget, emobridge.study.suggest",
+                "emobridge.probe.run, emobridge.recipes.replication",
+            ),
+            {"torch"},
+        ),
     ],
+    ids=["light", "torch"],
 )
 def test_what_a_command_imports_before_its_work_leaves_slow_libraries_unimported(modules, expected):
-    assert loaded_by(f"import {modules}", ("torch", *SLOW)) == expected
+    """One process imports them in turn: what is not there after the last of them is imported by none."""
+    loaded = loaded_by(*(f"import {names}" for names in modules), heavy=("torch", *SLOW))
+    assert dict(zip(modules, loaded, strict=True)) == dict.fromkeys(modules, expected)
 
 
 def test_no_circle_of_modules():
     """Within a room too; imports inside functions may close one, they run late."""
     sorter = graphlib.TopologicalSorter()
-    for module, path in MODULES.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
-        sorter.add(module, *imported(ast.unparse(tree)))
+    for module in MODULES:
+        at_once = [node for node in tree_of(module).body if not isinstance(node, ast.FunctionDef)]
+        sorter.add(module, *imported(ast.Module(at_once, [])))
     assert len(list(sorter.static_order())) == len(MODULES)

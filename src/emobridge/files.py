@@ -268,8 +268,10 @@ def _file_digest(path: str, *version: int) -> bytes:
 
 def cache_folder() -> Path:
     """Where features are kept between runs: $EMOBRIDGE_CACHE, or emobridge in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("EMOBRIDGE_CACHE") or Path(base) / "emobridge")
+    folder = os.environ.get("EMOBRIDGE_CACHE")
+    if folder:
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "emobridge")
 
 
 def escape_cell(value: Any) -> Any:

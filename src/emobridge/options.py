@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import copy
+import functools
 import inspect
 import math
 import numbers
@@ -175,6 +176,11 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
     Annotations are evaluated where they can be.
     """
+    return dict(_evaluated(function))
+
+
+@functools.cache  # a study asks thousands of times, and evaluating annotations takes a millisecond
+def _evaluated(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     signature = inspect.signature(function)
     try:
         hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)

@@ -191,13 +191,13 @@ def identity(kind: str, plugin: Any) -> str:
 def _built_in(kind: str) -> tuple[str, ...]:
     if kind not in KINDS:
         raise unknown("kind of plug-in", kind, KINDS)
-    return _names_in(Path(__file__).parent / _folder(kind))
+    return _names_in(__file__, _folder(kind))
 
 
 @functools.cache
-def _names_in(folder: Path) -> tuple[str, ...]:
-    """The plug-ins of a folder of the package, read once: a fit asks for them dozens of times."""
-    stems = (path.stem for path in folder.glob("*.py"))
+def _names_in(here: str, folder: str) -> tuple[str, ...]:
+    """The plug-ins of a folder of the package, read once: a run asks for them thousands of times."""
+    stems = (path.stem for path in (Path(here).parent / folder).glob("*.py"))
     return tuple(stem.replace("_", "-") for stem in stems if not stem.startswith("_") and stem != "base")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,16 +25,19 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 
+SPEAKERS = 2
+COUNT = 2 * SPEAKERS * 4 * 10  # utterances of two languages
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    """English and German as they come: 8 speakers, 4 emotions, 10 sentences."""
+    """English and German of few speakers: 4 emotions, 10 sentences."""
     pytest.importorskip("espeakng_loader")
     folder = tmp_path_factory.mktemp("demo")
     seen: list[tuple[int, int]] = []
-    manifests = demo.make_corpora(folder, on_progress=lambda finished, total: seen.append((finished, total)))
+    manifests = demo.make_corpora(folder, speakers=SPEAKERS, on_progress=lambda *progress: seen.append(progress))
     assert manifests == [folder / "en.jsonl", folder / "de.jsonl"]
-    assert seen == [(number, 640) for number in range(641)]
+    assert seen == [(number, COUNT) for number in range(COUNT + 1)]
     return folder
 
 
@@ -52,13 +56,13 @@ def phones_of(path: str) -> list[tuple[float, float, str]]:
 def test_it_is_a_corpus_like_any_other(corpus):
     module = registry.load("corpora", "demo")
     utterances = list(module.scan(corpus))
-    assert len(utterances) == 640
+    assert len(utterances) == COUNT
     assert {utterance.corpus for utterance in utterances} == {"demo-en", "demo-de"}
     assert set(module.LABELS.values()) <= set(EMOTIONS)
     german = list(module.scan(corpus, languages=["de"]))
     assert {(utterance.corpus, utterance.language) for utterance in german} == {("demo-de", "de")}
     assert {(u.speaker[0], u.gender, u.naturalness) for u in german} == {("f", "female", None), ("m", "male", None)}
-    assert len({utterance.speaker for utterance in german}) == 8
+    assert len({utterance.speaker for utterance in german}) == SPEAKERS
     texts = {emotion: {u.text for u in german if u.emotion == emotion} for emotion in ("anger", "neutral", "sadness")}
     assert len(texts["anger"]) == 10
     assert texts["anger"] == texts["neutral"] == texts["sadness"]
@@ -100,7 +104,7 @@ def test_attributes_follow_the_emotion(corpus):
     assert mean["anger"][2] > 0.3 > -0.3 > mean["sadness"][2]
     values = attributes_of(rows, corpora.attribute_ranges(rows, {}))
     np.testing.assert_allclose(values, [[u.arousal, u.valence, u.dominance] for u in rows], atol=1e-12)  # -1 to 1
-    assert len({u.arousal for u in rows if u.emotion == "anger"}) > 50
+    assert len({u.arousal for u in rows if u.emotion == "anger"}) > 20
 
 
 def test_bytes_do_not_depend_on_order_workers_or_company(corpus, tmp_path):
@@ -162,8 +166,8 @@ def test_what_was_broken_off_goes_on(corpus, tmp_path):
 def test_a_finished_corpus_needs_no_synthesiser(corpus, monkeypatch):
     monkeypatch.setattr(demo, "_speak", lambda *_: pytest.fail("nothing is missing"))
     seen: list[tuple[int, int]] = []
-    demo.make_corpora(corpus, ["de", "en"], on_progress=lambda *progress: seen.append(progress))
-    assert seen == [(640, 640)]
+    demo.make_corpora(corpus, ["de", "en"], speakers=SPEAKERS, on_progress=lambda *progress: seen.append(progress))
+    assert seen == [(COUNT, COUNT)]
 
 
 def test_is_synthetic():
@@ -244,23 +248,40 @@ def difficulty(corpus: Path, language: str):
     return np.array(spectra), np.array(levels), np.array([r.emotion for r in rows]), np.array([r.speaker for r in rows])
 
 
-def test_it_is_neither_trivial_nor_hopeless(corpus):
-    """Speaker-disjoint within a language, and without labels across: chance is 0.25."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
-    english, german = difficulty(corpus, "en"), difficulty(corpus, "de")
+MODEL = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
 
-    def within(features, emotions, speakers):
-        predicted = cross_val_predict(model, features, emotions, groups=speakers, cv=GroupKFold(4))
-        return recall_score(emotions, predicted, average="macro")
 
-    def across(source, target):
-        return recall_score(target[2], model.fit(source[0], source[2]).predict(target[0]), average="macro")
+def within(features, emotions, speakers):
+    """UA on speakers that were not trained on; chance is 0.25."""
+    predicted = cross_val_predict(MODEL, features, emotions, groups=speakers, cv=GroupKFold(4))
+    return recall_score(emotions, predicted, average="macro")
 
+
+def across(source, target):
+    """UA on a language that was not trained on."""
+    return recall_score(target[2], MODEL.fit(source[0], source[2]).predict(target[0]), average="macro")
+
+
+def test_four_speakers_are_neither_trivial_nor_hopeless(corpus, tmp_path):
+    folder = shutil.copytree(corpus, tmp_path / "more")
+    demo.make_corpora(folder, ["en"], speakers=4)
+    english = difficulty(folder, "en")
+    inside = within(english[0], english[2], english[3])
+    assert 0.6 < inside < 0.9
+    assert 0.35 < across(difficulty(folder, "de"), english) < inside - 0.07
+    assert within(english[1], english[2], english[3]) < min(0.6, inside - 0.15)  # level and length alone
+
+
+@pytest.mark.slow
+def test_eight_speakers_are_neither_trivial_nor_hopeless_either_way(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    demo.make_corpora(tmp_path)
+    english, german = difficulty(tmp_path, "en"), difficulty(tmp_path, "de")
     for source, target in ((english, german), (german, english)):
         inside = within(target[0], target[2], target[3])
         assert 0.6 < inside < 0.9
         assert 0.35 < across(source, target) < inside - 0.07
-        assert within(target[1], target[2], target[3]) < min(0.6, inside - 0.15)  # level and length alone
+        assert within(target[1], target[2], target[3]) < min(0.6, inside - 0.15)
 
 
 def test_recordings_tell_nothing_by_their_names_and_a_call_has_a_person_a_channel(tmp_path):

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from toys import everything, folds_of, split_of
 
 from emobridge.corpora import scan
-from emobridge.data.speech import UNLABELLED, Speech, budget
+from emobridge.data import speech as data_speech
+from emobridge.data.speech import UNLABELLED, Speech, budget, count_folds
 from emobridge.data.splits import serab
 from emobridge.errors import UserError
 from emobridge.literature.record import FIVE
+from emobridge.settings import Split
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
 
@@ -116,6 +118,23 @@ def test_speakers_of_the_same_name_in_two_corpora_are_two_people(toy_speech):
 def test_there_are_no_more_folds_than_speakers(toy_speech):
     assert len(folds_of(toy_speech(speakers=(9, 3)), folds=5)) == 3
     assert len(folds_of(toy_speech(speakers=(2, 9)), folds=5)) == 2
+
+
+@pytest.mark.parametrize(
+    ("split", "speakers", "validation", "count"),
+    [
+        (Split(folds=9), 4, "none", 4),
+        (Split(folds=5), (7, 3), "none", 3),
+        (Split(folds=0), 5, "none", 0),
+        (Split(folds=9, share_speakers=True), 4, "none", 9),
+        (Split(folds=9, halved=True), (8, 6), "none", 4),
+        (Split(folds=9, halved=True), (8, 6), "both", 3),
+    ],
+)
+def test_folds_are_counted_without_dealing_speakers_out(toy_speech, split, speakers, validation, count):
+    speech = toy_speech(speakers=speakers)
+    assert count_folds(speech, split, validation) == count
+    assert len(data_speech.folds_of(speech, split, 0, validation)) == max(count, 1)
 
 
 @pytest.mark.parametrize("speakers", [(1, 4), (4, 1)])

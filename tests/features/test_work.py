@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from forked import end_of, start_forked
+from forked import end_of, fork_pools, start_forked
 
 from emobridge.data.audio import AudioError
 from emobridge.encoders import load_encoder
@@ -130,7 +130,8 @@ def test_no_clip_and_only_bad_ones(clips, tmp_path):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_strict_raises_from_this_process_and_from_others(clips, tmp_path, jobs):
+def test_strict_raises_from_this_process_and_from_others(clips, tmp_path, jobs, monkeypatch):
+    fork_pools(monkeypatch)
     gone = [replace(clip, end=clip.end or 0.2) for clip in clips if clip.id != "text"]
     units = plan_units(settings_in(tmp_path / "store"), gone, strict=True)
     with pytest.raises(AudioError, match=r"gone\.wav"):

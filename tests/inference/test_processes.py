@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import soundfile
+from forked import fork_pools
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora.demo import make_corpora
@@ -60,6 +61,11 @@ def answers(recognizer, folder, settings=ENERGY, **options):
     return [asdict(row) for row in rows], skipped, notes
 
 
+@pytest.fixture
+def forked(monkeypatch):
+    fork_pools(monkeypatch)
+
+
 def many(recognizer, finished, jobs=2):
     return BundleProcesses(recognizer, str(finished / "bundle"), None, jobs)
 
@@ -101,12 +107,12 @@ def test_an_interruption_loses_nothing_that_was_finished(recognizer, finished, f
     assert 0 < len(submitted) < 13
 
 
-def test_one_recording_and_none(recognizer, finished, folder):
+def test_one_recording_and_none(forked, recognizer, finished, folder):
     assert answers(many(recognizer, finished, 4), folder / "0.wav") == answers(recognizer, folder / "0.wav")
     assert list(predict(many(recognizer, finished, 4), [], ENERGY)) == []
 
 
-def test_without_skipping_a_bad_file_raises(recognizer, finished, folder):
+def test_without_skipping_a_bad_file_raises(forked, recognizer, finished, folder):
     with pytest.raises(AudioError, match="3-text"):
         list(predict(many(recognizer, finished), list(utterances_of([folder])), ENERGY))
 
@@ -118,7 +124,7 @@ def test_following_takes_one_process(recognizer, finished, folder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_killed_process_is_one_line(recognizer, finished, folder, monkeypatch):
+def test_a_killed_process_is_one_line(forked, recognizer, finished, folder, monkeypatch):
     monkeypatch.setattr(processes, "LOOK_AHEAD", 1)  # most recordings wait until the processes are gone
     rows = predict(many(recognizer, finished), list(utterances_of([folder])), ENERGY, on_skip=print)
     next(rows)

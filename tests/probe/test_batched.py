@@ -154,7 +154,13 @@ def test_each_probe_ends_as_it_would_alone(name, patience, double):
         assert len(stopped) > 1, "else early stopping was not put to the test"
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(
+    "name",  # pooled, of frames, and of all layers
+    [
+        name if name in ("single", "nonlinear", "multilayer") else pytest.param(name, marks=pytest.mark.slow)
+        for name in HEADS
+    ],
+)
 def test_each_probe_lowers_its_own_rate_and_ends_as_it_would_alone(name, double):
     """The settings of PEFT-SER, which methods B follow: the epoch with the best UA, the rate halved on a plateau."""
     clips, sets = speech()

@@ -13,8 +13,15 @@ from emobridge.probe.estimate import estimate
 from emobridge.probe.run import probe
 from emobridge.probe.scoring import score_study
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.timing import LinearCost
 
 COUNTS = re.compile(r"([\d,]+) units, ([\d,]+) probes, ([\d,]+) scores")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A folder of features that the studies share."""
+    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture
@@ -57,8 +64,11 @@ def line_of(lines, beginning):
         {"settings": ("trans",), "layers": ("all",), "patience": 1, "folds": 3},
     ],
 )
-def test_counts_are_those_of_the_study(asked, changes):
-    settings = asked(**changes)
+def test_counts_are_those_of_the_study(asked, changes, store, monkeypatch):
+    for name in ("encoder_cost", "head_cost"):  # how long it takes is another question
+        monkeypatch.setattr(f"emobridge.probe.estimate.{name}", lambda *_, **__: LinearCost(0.0, 1.0))
+    monkeypatch.setattr("emobridge.probe.estimate.solved_cost", lambda *_: 1.0)
+    settings = asked(epochs=1, store=str(store), **changes)
     units, probes, scores = counted(line_of(estimate(settings), "in all"))
     study = probe(settings)
     assert units == len(study.outcomes)

@@ -6,6 +6,7 @@ import pytest
 
 from emobridge import registry
 from emobridge.encoders import load_encoder
+from emobridge.options import options_of
 from emobridge.probe import timing
 from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost, solved_cost
 
@@ -36,12 +37,13 @@ PROBED_HEADS = [name for name, plugin in PLUGINS.items() if not getattr(plugin, 
 
 @pytest.mark.parametrize("head", PROBED_HEADS)
 def test_every_head_is_timed(head):
-    if registry.load("heads", head).closed_form:
+    if PLUGINS[head].closed_form:
         for count in (1, 30):
             assert 0 < solved_cost(head, (), HeadShape(1, width=4, classes=3, probes=2), count) < 10
         return
-    layers = 3 if registry.load("heads", head).all_layers else 1
-    words = (f"layers={layers}",) if layers > 1 else ()
+    layers = 3 if PLUGINS[head].all_layers else 1
+    words = ("hidden=8",) if "hidden" in options_of(PLUGINS[head]) else ()
+    words += (f"layers={layers}",) if layers > 1 else ()
     for folded in (False, True):
         for probes in (1, 2):
             cost = head_cost(head, words, HeadShape(layers, width=4, classes=3, probes=probes), folded=folded)

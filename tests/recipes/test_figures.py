@@ -24,6 +24,7 @@ def row(encoder="hubert-base", method="pseudo-labels", labels="0", target="emovo
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_panel_a_target_and_encoder_and_a_line_a_method():
     rows = [row(labels=labels, target=target) for labels in reversed(LABELS) for target in ("emovo", "emodb")]
     rows += [row(method="soft-pseudo-labels"), row(measure="UA"), row(study="others"), row(method="dann")]

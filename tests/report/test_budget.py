@@ -16,8 +16,6 @@ from emobridge.report.record import Confusion, Contest, Difference, StudyRecord,
 from emobridge.scores.base import Estimate
 from emobridge.types import Score
 
-pytestmark = pytest.mark.usefixtures("drawn")
-
 VALUES = {"source-only": 0.4, "dann": 0.5, "ft-lora": 0.6}
 AMOUNTS = {"source-only": ("0", "25", "all"), "dann": ("0",), "ft-lora": ("25", "all")}
 
@@ -88,6 +86,7 @@ def test_the_baseline_comes_first_and_budgets_ascend(budget):
     assert grid.cell("UA", "dann", "speaker+coral", "0", "source").value == pytest.approx(0.7)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_table_says_why_a_method_has_no_score(budget):
     (figure,) = curve_section(budget).blocks
     pairs = itertools.product(("0", "25", "all"), ("target", "source"))
@@ -99,6 +98,7 @@ def test_the_table_says_why_a_method_has_no_score(budget):
     assert "ft-lora, all labels" in figure.svg and "source-only, all labels" not in figure.svg
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_method_that_is_the_only_one_is_drawn_alone_with_all_labels_as_a_level(budget):
     """Figure 2 of Goncalves et al. 2024, a panel an attribute."""
     measures = ("CCC arousal", "CCC valence")

@@ -14,8 +14,6 @@ from emobridge.report.plots import shades
 from emobridge.report.similarity import SimilarityRecord, similarity_finding, similarity_page
 from emobridge.report.write import html, markdown
 
-pytestmark = pytest.mark.usefixtures("drawn")
-
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 
 
@@ -76,12 +74,14 @@ def test_made_up_speech_is_stamped():
     assert all(table_of(block).caption.startswith("SYNTHETIC") for part in page.sections for block in part.blocks)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_map_of_nothing_is_no_drawing():
     assert shades(["1"], ["a"], [[math.nan]], title="t", of_rows="layer") == ""
     drawn = shades(["1"], ["a", "b"], [[0.5, math.nan]], title="t", of_rows="layer")
     assert "0.50" in drawn and "nan" not in drawn
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_page_fits_in_a_browser(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     measured = importlib.import_module("pages")

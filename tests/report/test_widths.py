@@ -17,8 +17,6 @@ from emobridge.report.page import page_of
 from emobridge.report.record import StudyRecord
 from emobridge.report.write import html
 
-pytestmark = pytest.mark.usefixtures("drawn")
-
 LONG = "/srv/recordings_of_the_call_centre/2026-11-28/" + "channel_0_" * 9 + ".wav"
 STYLE = (Path(importlib.import_module("emobridge.report").__file__).parent / "style.css").read_text(encoding="utf-8")
 
@@ -41,8 +39,8 @@ def wide_page() -> Page:
     return Page(LONG, LONG, LONG, (LONG,), (Section(LONG, (LONG,), (LONG,), (table, settings), LONG),))
 
 
-@pytest.fixture
-def pages(record, unlabelled) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def pages(record, unlabelled, drawing) -> dict[str, str]:
     """Pages by name, with names and paths that do not break by themselves."""
     long_ids = replace(unlabelled.target, to_label=tuple(replace(c, id=LONG) for c in unlabelled.target.to_label))
     records = {
@@ -50,7 +48,8 @@ def pages(record, unlabelled) -> dict[str, str]:
         "unlabelled": replace(unlabelled, target=long_ids, skipped=(f"{LONG}: is empty",)),
         "audit": audit_record(),
     }
-    return {name: html(page_of(study)) for name, study in records.items()} | {"wide": html(wide_page())}
+    with drawing():
+        return {name: html(page_of(study)) for name, study in records.items()} | {"wide": html(wide_page())}
 
 
 def test_every_table_has_a_box_to_scroll_in_and_a_visible_edge(pages):

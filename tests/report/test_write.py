@@ -55,9 +55,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(record, tmp_path_factory):
+def folder(record, tmp_path_factory, drawing):
     folder = tmp_path_factory.mktemp("report")
-    assert write_study(folder, record) == folder / "report.html"
+    with drawing():
+        assert write_study(folder, record) == folder / "report.html"
     return folder
 
 
@@ -66,7 +67,6 @@ def text(folder) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("drawn")
 def test_it_is_well_formed_and_every_id_is_its_own(text):
     page = Page(text)
     assert len(page.ids) == len(set(page.ids)) > 50
@@ -135,6 +135,7 @@ def test_synthetic_is_in_every_caption_or_in_none(record, synthetic):
 HOSTILE = '<script>alert("x")</script>&"\' $\\frac{1$ |`*[a](http://evil)'
 
 
+@pytest.mark.usefixtures("drawn")
 def test_names_are_escaped(record):
     corpora = (replace(record.corpora[0], corpus=HOSTILE), *record.corpora[1:])
     confusion = replace(record.confusions[0], labels=(HOSTILE, *record.confusions[0].labels[1:]), method=HOSTILE)
@@ -170,5 +171,6 @@ def test_a_loss_that_diverged_keeps_the_json_valid(record, tmp_path):
     assert told["record"]["curves"][1]["value"] is None
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_same_record_makes_the_same_page(record, text):
     assert html(with_file_names(page_of(record), "report")) == text

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from toys import case_of
 
+from emobridge.cache import Cache
 from emobridge.heads.base import LinearMap
+from emobridge.settings import Split
 from emobridge.study.guard import guard_map, varieties
+from emobridge.study.run import Runner
 
 
 def measured(speech, group="speaker"):
     """The variety inside the groups of each corpus, by its name."""
-    found = varieties(speech, case_of(head="discriminant", normalise="speaker", align="none"))
+    case = case_of(head="discriminant", normalise="speaker", align="none")
+    found = varieties(speech, case, guard_map(speech, case))
     return {part.corpus: part for part in found if part.group == group}
 
 
@@ -80,7 +84,7 @@ def test_the_map_of_the_source_is_solved_once_for_many_targets(toy_speech):
     case = case_of(head="discriminant", normalise="speaker", align="none")
     solved = guard_map(speech, case)
     few = one_sided(speech)
-    assert varieties(few, case, solved) == varieties(few, case) != varieties(speech, case)
+    assert varieties(few, case, solved) == varieties(few, case, guard_map(few, case)) != varieties(speech, case, solved)
 
 
 def test_how_sure_the_model_is_does_not_count_beyond_a_bound(toy_speech):
@@ -97,3 +101,11 @@ def test_how_sure_the_model_is_does_not_count_beyond_a_bound(toy_speech):
         for times in (1, 1e4, 1e6)
     )
     assert sure == pytest.approx(surer, abs=1e-3) != pytest.approx(once, abs=1e-2)
+
+
+def test_a_run_solves_the_map_of_its_source_once(toy_speech):
+    runner = Runner(toy_speech(each=6), Split(), Cache(None))
+    case = case_of(head="discriminant", normalise="speaker", align="none")
+    solved = runner.guard_map(case)
+    assert runner.guard_map(dataclasses.replace(case, align="coral")) is solved
+    assert runner.guard_map(dataclasses.replace(case, labels=case.labels[::-1])) is not solved

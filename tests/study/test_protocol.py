@@ -13,7 +13,7 @@ from emobridge.scores.variety import Variety
 from emobridge.settings import Adapt, Split
 from emobridge.study.cases import draft
 from emobridge.study.guard import CorpusVariety
-from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
+from emobridge.study.protocol import held_out, saw, speech_warnings, split_text
 
 DEFAULTS = {"source": ("en.jsonl",), "target": "xx.jsonl", "labels": ("anger", "sadness"), "method": "pseudo-labels"}
 
@@ -97,12 +97,6 @@ def test_a_bundle_is_told_where_there_is_one_and_a_target_without_labels():
     assert "on everything" in held_out(Split(), 5, True)
     assert "on everything" not in held_out(Split(), 5, True, bundle=False)
     assert held_out(Split(), 5, False).endswith(" The target has no labels to score.")
-
-
-def test_there_are_as_many_folds_as_speakers(toy_speech):
-    assert count_folds(toy_speech(), Split(folds=9)) == 4
-    assert count_folds(toy_speech(speakers=(7, 3)), Split(folds=5)) == 3
-    assert count_folds(toy_speech(), Split(folds=0)) == 0
 
 
 def test_the_guard_is_named_where_it_changed_something(toy_speech):

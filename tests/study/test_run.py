@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from forked import fork_pools
 from toys import case_of
 
 from emobridge.cache import Cache
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.settings import Split
+from emobridge.study import run as runs_room
 from emobridge.study.evaluations import attribute_evaluation, class_evaluation
 from emobridge.study.facts import item_confusions
 from emobridge.study.final import train_recognizer
@@ -180,7 +183,15 @@ def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, fits):
 
 
 @pytest.mark.parametrize("folder", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_two_processes_say_what_one_says(speech, tmp_path, fits, folder):
+def test_two_processes_say_what_one_says(speech, tmp_path, fits, folder, monkeypatch):
+    fork_pools(monkeypatch)
+    run_parallel = runs_room.run_parallel
+
+    def pickled(*work, start, arguments, **options):  # as processes that begin anew get them
+        start, arguments = pickle.loads(pickle.dumps((start, arguments)))
+        return run_parallel(*work, start=start, arguments=arguments, **options)
+
+    monkeypatch.setattr(runs_room, "run_parallel", pickled)
     torch.set_num_threads(1)
     alone = run(runner(speech), both())
     del fits[:]

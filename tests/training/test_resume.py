@@ -2,58 +2,56 @@
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 
-# The command line with shards of four clips and a checkpoint after every epoch, so that there is much to interrupt.
-OFTEN = """
-import functools
-import emobridge.features.store, emobridge.training.stages
 from emobridge.cli.main import main
-emobridge.features.store.SHARD = 4
-emobridge.training.stages.Plan = functools.partial(emobridge.training.stages.Plan, checkpoint_every=0.0)
-main()
-"""
+from emobridge.features import store
+from emobridge.training import stages
+
 WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "16", "--patience", "16", "--method-option", "interval=4")
 WORDS = (*WORDS, "--method", "soft-pseudo-labels")  # it is trained by gradients, and takes its time
 
 
-def heed():
-    """A test run in the background of a shell ignores interrupts, and its children would too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Runs:
-    """One command, again and again, in processes of its own."""
+    """One command, again and again, in processes of its own, which have all imports of this one."""
 
     def __init__(self, recorded, place):
-        self.out, self.store = place / "run", place / "store"
+        self.out, self.store, self.errors = place / "run", place / "store", place / "errors.txt"
         words = ("--source", recorded / "en.jsonl", "--target", recorded / "xx.jsonl", "--store", self.store)
-        command = [sys.executable, "-c", OFTEN, "adapt", *words, *WORDS, "--out", self.out]
-        self.command = list(map(str, command))
+        self.command = list(map(str, ("emobridge", "adapt", *words, *WORDS, "--out", self.out)))
+        place.mkdir()
 
     def start(self):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            self.command,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=heed,
-        )
+        if not hasattr(os, "fork"):
+            pytest.skip("needs os.fork")
+        process = multiprocessing.get_context("fork").Process(target=self.run)
+        process.start()
+        return process
+
+    def run(self):
+        """The command line with shards of four clips and a checkpoint after every epoch: there is much to interrupt."""
+        store.SHARD, sys.argv = 4, self.command
+        stages.Plan = functools.partial(stages.Plan, checkpoint_every=0.0)
+        with self.errors.open("w", buffering=1) as sys.stderr, open(os.devnull, "w") as sys.stdout:
+            main()
+
+    def end_of(self, process):
+        """Its exit code, and what it wrote to standard error."""
+        process.join(60)
+        return process.exitcode, self.errors.read_text()
 
     def finish(self):
         """Let it run to its end; scores and weights."""
-        process = self.start()
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+        code, said = self.end_of(self.start())
+        assert code == 0, said
         assert not list(self.out.rglob("*.checkpoint"))
         weights = self.out / "bundle" / "model.safetensors"
         return (self.out / "scores.json").read_bytes(), weights.read_bytes()
@@ -63,13 +61,13 @@ class Runs:
         process = self.start()
         until = time.monotonic() + 60
         while not come():
-            assert process.poll() is None, process.communicate()
+            assert process.is_alive(), self.end_of(process)
             assert time.monotonic() < until, "it never came so far"
             time.sleep(0.002)
-        process.send_signal(signum)
-        _, said = process.communicate(timeout=60)
+        os.kill(process.pid, signum)
+        ended = self.end_of(process)
         assert not (self.out / "scores.json").exists(), "too late to be a test"
-        return process.returncode, said
+        return ended
 
     def stored(self, count):
         return lambda: len(list(self.store.rglob("*.safetensors"))) >= count
@@ -82,7 +80,7 @@ class Runs:
         return self.fitted(5)() and any((self.out / "work").glob("*.checkpoint"))
 
 
-# When a run is stopped, and how; each is a process that takes seconds to begin.
+# When a run is stopped, and how.
 TWICE = (("SIGTERM", lambda runs: runs.fitted(1)), ("SIGKILL", lambda runs: runs.training))
 OFTEN_STOPPED = (
     ("SIGKILL", lambda runs: runs.stored(3)),

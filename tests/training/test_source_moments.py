@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from forked import fork_pools
 from toys import case_of, everything
 
 from emobridge.cache import Cache
@@ -119,11 +120,12 @@ def test_folds_hold_speakers_of_the_target_out_where_there_is_no_source(toy_spee
     assert sorted(row for fold in folds for row in fold.target_test) == list(range(len(alone.utterances)))
 
 
-def test_processes_that_train_at_once_know_the_moments(toy_speech, tmp_path):
+def test_processes_that_train_at_once_know_the_moments(toy_speech, monkeypatch):
     """Their answers are those of one process: see tests/cli/test_adapt_from.py for a whole run."""
     from emobridge.study.origin import SourceBundle
     from emobridge.study.run import Runner, run
 
+    fork_pools(monkeypatch)
     speech = toy_speech(width=4)
     case = case_of(**SHARED, method="blend")
     fitted = run_stages(case, speech, everything(speech), 0)

@@ -144,12 +144,8 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
         return (replace(_fixed(speech, source, target, split, validation), items=items),)
     scored = _scored(speech, target, split)
     unscored = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
-    count = split.folds or ALL_BUT_ONE
-    halves = split.halved and validation != "none", split.halved and validation == "both"  # of the source, the target
-    if split.folds and not split.share_speakers:
-        for rows, halved in ((source, split.halved), (scored, halves[1])):
-            if len(rows):
-                count = min(count, _count_folds(speech, rows, split, halved))
+    count = count_folds(speech, split, validation) or ALL_BUT_ONE
+    halves = _halves(split, validation)
     source_parts = _parts(speech, source, count, split, seed, halves[0])
     target_parts = _parts(speech, scored, count, split, seed, halves[1])
     folds = []
@@ -164,6 +160,26 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
         fold = Fold(train, test, tuple(map(int, sorted(adapts))), target_test, (*source_held, *target_held), items)
         folds.append(fold if split.halved else _with_validation(speech, fold, split, seed, validation))
     return tuple(folds)
+
+
+def count_folds(speech: Speech, split: Split, validation: str = "none") -> int:
+    """How many folds `folds_of` gives: as many as the split has, or as there are speakers for; 0 is one split.
+
+    Errors: UserError where halves of folds are too few speakers.
+    """
+    count = split.folds
+    if count and not split.share_speakers:
+        source = np.flatnonzero(~speech.is_target & ~speech.is_item)
+        scored = _scored(speech, np.flatnonzero(speech.is_target & ~speech.is_item), split)
+        for rows, halved in ((source, split.halved), (scored, _halves(split, validation)[1])):
+            if len(rows):
+                count = min(count, _most_folds(speech, rows, split, halved))
+    return count
+
+
+def _halves(split: Split, validation: str) -> tuple[bool, bool]:
+    """Whether half of each fold validates, of the source and of the target."""
+    return split.halved and validation != "none", split.halved and validation == "both"
 
 
 def _fixed(speech: Speech, source: np.ndarray, target: np.ndarray, split: Split, validation: str) -> Fold:
@@ -280,7 +296,7 @@ def largest_budget(speech: Speech, split: Split, validation: str = "none") -> in
     return min(len(budget(speech, fold, "all", seed)) for fold, seed in folds)
 
 
-def _count_folds(speech: Speech, rows: np.ndarray, split: Split, halved: bool) -> int:
+def _most_folds(speech: Speech, rows: np.ndarray, split: Split, halved: bool) -> int:
     """How many folds the speakers of some rows allow. Errors: UserError where halves of folds are too few speakers."""
     utterances = [speech.utterances[row] for row in rows]
     groups = count_groups(utterances, split.by_utterance)

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from emobridge.errors import UserError
 from emobridge.parts import end_at_once
 
+PROCESS_START = "spawn"  # anew, for libraries that use threads or a GPU do not bear to be forked
+
 
 class Crew(Protocol):
     """Processes that wait for work: the `Pool` of this machine, or those of a cluster."""
@@ -61,7 +63,7 @@ class Pool:
     def __init__(self, jobs: int, start: Callable[..., None], arguments: Sequence[Any]) -> None:
         self.jobs = jobs
         self._others = set(multiprocessing.active_children())
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(PROCESS_START)
         self._pool = concurrent.futures.ProcessPoolExecutor(jobs, context, _begin, (start, tuple(arguments)))
 
     def submit(self, work: Callable[..., Any], *items: Any) -> concurrent.futures.Future[Any]:

@@ -89,10 +89,11 @@ def transport_plan(cost: Tensor, entropy: float = 0.05, iterations: int = 100, t
         return torch.full_like(cost, 1 / (n * m))
     scaled = -cost / (entropy * mean)
     rows, columns = cost.new_zeros(n), cost.new_zeros(m)  # logarithms of the factors of the plan
+    sums = scaled.logsumexp(1)  # of each row before its factor
     for _ in range(iterations):
-        rows = -math.log(n) - (scaled + columns).logsumexp(1)
+        rows = -math.log(n) - sums
         columns = -math.log(m) - (scaled + rows[:, None]).logsumexp(0)
-        mass = (scaled + rows[:, None] + columns).logsumexp(1).exp()
-        if float((n * mass - 1).abs().max()) <= tolerance:
+        sums = (scaled + columns).logsumexp(1)
+        if float((n * (rows + sums).exp() - 1).abs().max()) <= tolerance:
             break
     return (scaled + rows[:, None] + columns).exp()

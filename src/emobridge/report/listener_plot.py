@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emobridge.report.plots import COLOURS, INK, _figure, _style, _svg
+from emobridge.report.plots import COLOURS, INK, _style, _svg
 
 _HEIGHT = 0.36  # inches of a row
 _BELOW = 0.32  # of a row: where dots lie under the interval
@@ -27,11 +27,14 @@ class ScaleRow:
 @_style()
 def scale_plot(groups: Sequence[tuple[str, Sequence[ScaleRow]]], *, chance: float, title: str) -> str:
     """Rows under the headings of their groups, such as a language; per cent on the x axis. "" without any value."""
+    import matplotlib.figure
+
     groups = [(heading, [row for row in rows if math.isfinite(row.value)]) for heading, rows in groups]
     count = sum(len(rows) for _, rows in groups)
     if not count:
         return ""
-    figure, axes = _figure(0.9 + _HEIGHT * (count + len(groups)), width=6.4)
+    figure = matplotlib.figure.Figure(figsize=(6.4, 0.9 + _HEIGHT * (count + len(groups))), layout="constrained")
+    axes = figure.subplots()
     ticks: list[tuple[float, str]] = []
     y = 0.0
     for heading, rows in groups:

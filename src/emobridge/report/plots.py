@@ -144,15 +144,13 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str
 @_style()
 def curves(points: Sequence[CurvePoint], *, title: str) -> str:
     """Small multiples by epoch: one panel a term that has a value, one line a run."""
-    import matplotlib.figure
-
     points = [point for point in points if math.isfinite(point.value)]
     if not points:
         return ""
     terms, runs = (list(dict.fromkeys(getattr(p, field) for p in points)) for field in ("term", "run"))
     columns = min(3, len(terms))
     rows = -(-len(terms) // columns)
-    figure = matplotlib.figure.Figure(figsize=(7.2, 2.1 * rows + 0.5), layout="constrained")
+    figure = _new_figure(2.1 * rows + 0.5)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(terms) :]:
         panel.axis("off")
@@ -198,10 +196,9 @@ def clouds(
     `groups` holds for each point the name of its colour (None is grey) and the name of its marker. Of many points the
     first are drawn.
     """
-    import matplotlib.figure
     import matplotlib.lines
 
-    figure = matplotlib.figure.Figure(figsize=(7.2, 4.3), layout="constrained")
+    figure = _new_figure(4.3)
     names, kinds = sorted({name for name, _ in groups if name}), list(dict.fromkeys(kind for _, kind in groups))
     for panel, (heading, points) in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels):
         for name, kind in sorted(set(groups[:_STILL]), key=str):
@@ -247,8 +244,6 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", al
     The y axis is in the unit of the measure. along: the label of the x axis, where it shows something else. Panels
     without a line are left out, and where no line has two points there is no curve to draw.
     """
-    import matplotlib.figure
-
     panels = [panel for panel in panels if any(_has_values(line.values) for line in panel.lines)]
     if not any(_has_values(line.values, 2) for panel in panels for line in panel.lines):
         return ""
@@ -256,7 +251,7 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", al
     scale = measure_of(measure).scale
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = matplotlib.figure.Figure(figsize=(7.2, 2.9 * rows + 0.7), layout="constrained")
+    figure = _new_figure(2.9 * rows + 0.7)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel in axes[len(panels) :]:
         panel.axis("off")
@@ -336,11 +331,9 @@ def shades(
 @_style()
 def reliability(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ReliabilityBin]]]]], *, title: str) -> str:
     """Small multiples of accuracy by confidence, per cent: a title and its named curves; a bin's size is its share."""
-    import matplotlib.figure
-
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = matplotlib.figure.Figure(figsize=(3.6 * columns, 3.0 * rows + 0.6), layout="constrained")
+    figure = _new_figure(3.0 * rows + 0.6, width=3.6 * columns)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for panel in axes[len(panels) :]:
         panel.axis("off")
@@ -374,10 +367,15 @@ def _has_values(values: Iterable[float], least: int = 1) -> bool:
 
 
 def _figure(height: float, width: float = 7.2) -> tuple[Figure, Axes]:
+    figure = _new_figure(height, width)
+    return figure, figure.subplots()
+
+
+def _new_figure(height: float, width: float = 7.2) -> Figure:
+    """An empty figure; its size is in inches."""
     import matplotlib.figure
 
-    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def _svg(figure: Figure, title: str) -> str:

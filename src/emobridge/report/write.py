@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import math
 import re
@@ -70,8 +71,9 @@ def html(page: Page) -> str:
     return page_environment().get_template("page.html").render(page=page, style=style_sheet("style.css"))
 
 
+@functools.cache
 def page_environment() -> jinja2.Environment:
-    """What renders templates of this folder to HTML; texts are escaped."""
+    """What renders templates of this folder to HTML; texts are escaped. There is one: templates are compiled once."""
     import jinja2
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True)
@@ -113,14 +115,19 @@ def _audio(excerpt: bytes) -> str:
 
 def markdown(page: Page) -> str:
     """The page as Markdown: tables for plots, and no markup from the record gets through."""
+    text = _markdown_environment().get_template("page.md").render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+@functools.cache
+def _markdown_environment() -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=False)
     environment.filters["line"] = escaped
     environment.filters["inner"] = table_of
     environment.filters["indented"] = lambda text: "\n".join("    " + line for line in text.splitlines())
-    text = environment.get_template("page.md").render(page=page)
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+    return environment
 
 
 def escaped(text: str) -> str:

@@ -200,11 +200,12 @@ class BaseEvaluation(ABC):
     def scores(self, condition: Condition) -> list[Score]:
         """Rows of scores.json: for each seed ("0", "1" ...; its own interval), then for the mean over seeds ("all")."""
         shared = {**asdict(condition), "labels": ",".join(self.label_set)}
-        evaluations = [*((str(number), part) for number, part in enumerate(self.seeds())), ("all", self)]
+        whole, seeds = self.estimates(), self.seeds()
+        of_seeds = [seed.estimates() for seed in seeds] if len(seeds) > 1 else [whole]
         return [
             Score(**shared, seed=title, measure=row.measure, value=row.value, low=row.low, high=row.high, n=row.n)
-            for title, evaluation in evaluations
-            for row in evaluation.estimates()
+            for title, estimates in [*((str(number), rows) for number, rows in enumerate(of_seeds)), ("all", whole)]
+            for row in estimates
         ]
 
     def _jackknife(self, measure: Measure, clusters: Clusters) -> Jackknife:

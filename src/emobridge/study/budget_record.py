@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
+from emobridge.data.speech import count_folds
 from emobridge.literature.published import applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import SIDES, StudyRecord
@@ -22,7 +23,7 @@ from emobridge.study.facts import (
 )
 from emobridge.study.grid import Grid
 from emobridge.study.groups import group_facts, group_results, group_scores
-from emobridge.study.protocol import count_folds, held_out
+from emobridge.study.protocol import held_out
 from emobridge.study.record import (
     both_sides,
     corpora_of,

@@ -208,7 +208,7 @@ def decide(
             case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
         if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
             if case.layer not in measured:
-                measured[case.layer] = varieties(speech, case)
+                measured[case.layer] = varieties(speech, case, runner.guard_map(case))
             case = _guarded(case, measured[case.layer])
         cases.append(with_dropout(case, width_of(case, encoder)))
     first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())

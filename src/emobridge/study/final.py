@@ -18,7 +18,6 @@ from emobridge.features.familiarity import Familiarity, fit_familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.features.source_moments import SourceMoments, fit_source_moments
 from emobridge.heads.base import ClosedFormHead
-from emobridge.study.guard import guard_map
 from emobridge.study.run import Runner, method_name
 from emobridge.training.case import Case
 from emobridge.training.inputs import Recordings
@@ -84,7 +83,7 @@ def _source_moments(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> S
     x = normalised_rows(speech, rows, domains, case.normalise).flatten(1)
     label, corpus = (torch.from_numpy(values[rows]) for values in (speech.label, speech.domain_of))
     moments = fit_source_moments(x, label, corpus, domains[:-1], case.classes)
-    return replace(moments, guard=guard_map(runner.speech, case)) if case.normalise.startswith("speaker") else moments
+    return replace(moments, guard=runner.guard_map(case)) if case.normalise.startswith("speaker") else moments
 
 
 def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Familiarity | None:

@@ -46,12 +46,12 @@ class CorpusVariety:
         return self.variety is not None and self.variety.is_low
 
 
-def varieties(speech: Speech, case: Case, solved: LinearMap | None = None) -> tuple[CorpusVariety, ...]:
+def varieties(speech: Speech, case: Case, solved: LinearMap) -> tuple[CorpusVariety, ...]:
     """The variety inside the speakers and the texts of each corpus; no label of the target is looked at.
 
-    case: of whose layer the first view is looked at. solved: the `guard_map` of this source, where it is there already.
+    case: of whose layer the first view is looked at. solved: the `guard_map` of the source.
     """
-    scores, features = _scores_of_target(speech, case, solved or _guard_map_of(speech, case))
+    scores, features = _scores_of_target(speech, case, solved)
     measured = []
     for index, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == index)
@@ -69,7 +69,13 @@ def varieties(speech: Speech, case: Case, solved: LinearMap | None = None) -> tu
 
 
 def guard_map(speech: Speech, case: Case) -> LinearMap:
-    """What the guard measures speech with: a map of the labelled source alone, from features normalised by corpus."""
+    """What the guard measures speech with: a map of the labelled source alone, from features normalised by corpus.
+
+    It is that of the bundle where the source speech is not there.
+    """
+    stored = None if speech.source_moments is None else speech.source_moments.guard
+    if stored is not None:
+        return stored
     seen = speech.at(case.layer)
     rows = np.flatnonzero(~speech.is_target & ~speech.is_item & (speech.label >= 0))
     corpora = [rows[speech.domain_of[rows] == index] for index in np.unique(speech.domain_of[rows])]
@@ -77,12 +83,6 @@ def guard_map(speech: Speech, case: Case) -> LinearMap:
     order = np.concatenate(corpora)
     label, corpus = (torch.from_numpy(values[order]) for values in (speech.label, speech.domain_of))
     return voice_blind(x, label, corpus, [person(speech.utterances[row]) for row in order], len(case.labels))
-
-
-def _guard_map_of(speech: Speech, case: Case) -> LinearMap:
-    """The guard's map, from the bundle whose source speech is not there."""
-    stored = None if speech.source_moments is None else speech.source_moments.guard
-    return guard_map(speech, case) if stored is None else stored
 
 
 def _scores_of_target(speech: Speech, case: Case, solved: LinearMap) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emobridge.data.prosody import PROSODY
-from emobridge.data.speech import Speech, folds_of
+from emobridge.data.speech import Speech, count_folds
 from emobridge.scores.variety import low_variety
 from emobridge.settings import Data, Split
 from emobridge.study.guard import CLEAR_VARIETY, CorpusVariety
@@ -56,11 +56,6 @@ def saw(case: Case, data: Data, split: Split) -> tuple[str, ...]:
     if data.pool == "closed" and case.labels:
         lines.append(f"of the target, only utterances of {', '.join(case.labels)} (chosen BY LABEL) or unlabelled ones")
     return tuple(lines)
-
-
-def count_folds(speech: Speech, split: Split) -> int:
-    """The number of folds: as many as the split has, or as there are speakers for; 0 is one split."""
-    return len(folds_of(speech, split, 0)) if split.folds else 0
 
 
 def held_out(split: Split, folds: int, scored: bool, bundle: bool = True) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from emobridge.audit.findings import Audit
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
-from emobridge.data.speech import Speech
+from emobridge.data.speech import Speech, count_folds
 from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
@@ -42,7 +42,7 @@ from emobridge.study.grid import Grid
 from emobridge.study.groups import group_facts, group_results, group_scores
 from emobridge.study.harm import harm_scores
 from emobridge.study.origin import SourceBundle
-from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
+from emobridge.study.protocol import held_out, saw, speech_warnings, split_text
 from emobridge.study.run import Answers, method_name
 from emobridge.study.space import embedding, test_space
 from emobridge.study.train import Adapted

@@ -18,7 +18,9 @@ import torch
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget, folds_of
 from emobridge.features.parallel import Workers, run_parallel
+from emobridge.heads.base import LinearMap
 from emobridge.settings import Split
+from emobridge.study.guard import guard_map
 from emobridge.study.origin import SourceBundle
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint, cost_from
@@ -146,7 +148,15 @@ class Runner:
         self.origin = origin
         self._views: dict[tuple[str, int, bool], tuple[Speech, list[bytes]]] = {}
         self._folds: dict[tuple[int, str], tuple[Fold, ...]] = {}
+        self._guard_maps: dict[tuple[object, ...], LinearMap] = {}
         self._computed = Computed()
+
+    def guard_map(self, case: Case) -> LinearMap:
+        """What the guard of speaker normalisation goes by, see `study.guard`: of a case's layer, on all its source."""
+        key = case.layer, case.prosody, case.labels
+        if key not in self._guard_maps:
+            self._guard_maps[key] = guard_map(self.speech, case)
+        return self._guard_maps[key]
 
     def folds(self, seed: int, validation: str) -> tuple[Fold, ...]:
         """The folds of one seed, see `data.speech.folds_of`."""

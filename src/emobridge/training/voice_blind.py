@@ -44,7 +44,8 @@ def voice_blind(x: Tensor, label: Tensor, corpus: Tensor, people: Sequence[str |
         total = share.sum(0)
         mean = share.T @ z / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]  # (C, k)
         rest = z - mean[label]
-        within = (rest * weight[:, None]).T @ rest / total.sum()
+        weighted = (rest * weight.sqrt()[:, None]).numpy()
+        within = torch.from_numpy(weighted.T @ weighted) / total.sum()  # NumPy knows that a product is symmetric
         nuisance = shrunk(within, SHRINKAGE_WITHIN) + VOICES * _covariance_of_voices(rest, people)
         solved = torch.linalg.solve(nuisance, mean.T).T
         bias = (-0.5 * (solved * mean).sum(1)).masked_fill(total == 0, NEVER)
