@@ -30,7 +30,7 @@ from emobridge.study.grid import run_grid
 from emobridge.study.run import Runner, run
 from emobridge.study.train import train
 from emobridge.training import loop, stages
-from emobridge.training.stages import Fitted, Place, run_stages
+from emobridge.training.stages import FitContext, Fitted, run_stages
 
 plain_values = st.recursive(
     st.none()
@@ -214,7 +214,7 @@ def test_a_damaged_training_state_begins_anew(speech, tmp_path, monkeypatch, pat
         return original(*arguments)
 
     monkeypatch.setattr(loop, "_epoch", counted)
-    workplace = Place(path=tmp_path / "fit")
+    workplace = FitContext(path=tmp_path / "fit")
     with pytest.raises(Interrupted):
         run_stages(case, speech, fold, 0, workplace)
     stop = False

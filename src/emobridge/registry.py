@@ -333,16 +333,16 @@ def _line_of(error: BaseException) -> str:
     """Where an import failed, such as "line 3"; with the file's name where that is another one."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}" if error.lineno else ""
-    places, trace = [], error.__traceback__
+    lines, trace = [], error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
         if name not in (__file__, importlib.__file__) and not name.startswith("<frozen importlib"):
-            places.append((name, trace.tb_lineno))
+            lines.append((name, trace.tb_lineno))
         trace = trace.tb_next
-    if not places:
+    if not lines:
         return ""
-    name, number = places[-1]
-    return f"line {number}" if name == places[0][0] else f"{Path(name).name}, line {number}"
+    name, number = lines[-1]
+    return f"line {number}" if name == lines[0][0] else f"{Path(name).name}, line {number}"
 
 
 def _choose(kind: str, module: ModuleType, name: str | None, location: str) -> Any:

@@ -14,7 +14,7 @@ from emobridge.recipes.accounting import (
     numbers_at,
     open_points,
     output_lines,
-    places,
+    scores_by_number,
     table_lines,
     tables_made,
 )
@@ -141,16 +141,16 @@ def test_a_claim_that_nothing_makes_is_open(written):
 
 
 def test_a_number_of_one_language_stands_at_the_first_target_alone(written):
-    cells = places(read_recipe(written()))["agarla2024/table-5/en/hubert-base/source"]
+    cells = scores_by_number(read_recipe(written()))["agarla2024/table-5/en/hubert-base/source"]
     assert [(cell.source, cell.target, cell.side, cell.budget) for cell in cells] == [(ENGLISH, "cafe", "source", "0")]
     pairs = f'pairs = ["{ENGLISH.replace("+", " + ")} > shemo", "{ENGLISH.replace("+", " + ")} > cafe"]'
     lists = MINE[MINE.index("source = [") : MINE.index("labels = [")]
-    cells = places(read_recipe(written(lists, pairs + "\n")))["agarla2024/table-5/en/hubert-base/source"]
+    cells = scores_by_number(read_recipe(written(lists, pairs + "\n")))["agarla2024/table-5/en/hubert-base/source"]
     assert [(cell.study, cell.target) for cell in cells] == [("all-ravdess-savee-tess-to-shemo", "shemo")]
 
 
 def test_a_number_of_all_corpora_stands_at_their_mean():
-    (cell,) = places(read_recipe("dasaro2024"))["dasaro2024/table-2/linear/whisper-small"]
+    (cell,) = scores_by_number(read_recipe("dasaro2024"))["dasaro2024/table-2/linear/whisper-small"]
     assert cell.source == cell.target and cell.target.count("+") == 8 and cell.measure == "F1 macro"
 
 
@@ -200,7 +200,7 @@ def test_what_is_wrong_with_where_numbers_stand_is_named(written, old, new, mess
 def test_a_copy_with_another_encoder_is_read_and_has_no_number_beside(written):
     names = '["emotion-cnn", "byol-s-1024", "hubert-base"]'
     recipe = read_recipe(written(names, '["wavlm-base"]'))
-    assert "agarla2024/table-4/de/hubert-base/target" not in places(recipe)
+    assert "agarla2024/table-4/de/hubert-base/target" not in scores_by_number(recipe)
     start = "mine: study all: rows of Table 4, method source-only: none of 12 numbers has the corpora, encoder, labels"
     assert any(line.startswith(start) for line in open_points([recipe]))
 
@@ -211,7 +211,7 @@ def test_a_few_labels_are_as_many_as_the_recipe_says(written):
     recipe = read_recipe(written(last, last + entry))
     assert any(line.endswith("no number of target labels: add budget = ...") for line in open_points([recipe]))
     recipe = read_recipe(written(last, last + entry + 'budget = "100"\n'))
-    cells = places(recipe)["agarla2024/table-6/de/fluda-reported/target"]
+    cells = scores_by_number(recipe)["agarla2024/table-6/de/fluda-reported/target"]
     assert {(cell.encoder, cell.budget) for cell in cells} == {("byol-s-1024", "100"), ("hubert-base", "100")}, (
         "the paper states no encoder, so that both agree, and the recipe has to leave one study"
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from emobridge.recipes.accounting import places
+from emobridge.recipes.accounting import scores_by_number
 from emobridge.recipes.comparison import (
     ABOVE,
     BELOW,
@@ -38,7 +38,7 @@ def score(cell, value, low, high):
 
 
 def beside(recipe, key, value, low, high, **changes):
-    (cell,) = places(recipe)[key]
+    (cell,) = scores_by_number(recipe)[key]
     cell = replace(cell, **changes)
     return {cell: score(cell, value, low, high)}
 
@@ -86,7 +86,7 @@ def test_attributes_are_compared_in_their_own_unit():
 
 def test_settings_are_defined_where_they_stand():
     recipe = read_recipe("han2024-adaptation")
-    (key,) = [key for key in places(recipe) if key.endswith("/mono/zh-zh/frozen/wav2vec2-base-zh")]
+    (key,) = [key for key in scores_by_number(recipe) if key.endswith("/mono/zh-zh/frozen/wav2vec2-base-zh")]
     section, *_ = comparison_sections(compare_numbers(recipe, beside(recipe, key, 0.9, 0.8, 0.95)))
     assert section.paragraphs[1].startswith("Settings. mono: trained and tested on the same corpus")
     assert "cross:" not in section.paragraphs[1], "only what stands there"

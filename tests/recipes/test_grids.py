@@ -10,7 +10,7 @@ import pytest
 from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
-from emobridge.recipes.grids import Place, miscounts
+from emobridge.recipes.grids import RunOptions, miscounts
 from emobridge.recipes.recipe import CorpusCounts, read_recipe
 from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.settings import Output
@@ -56,7 +56,7 @@ def prepared(places, *, only=None, **options):
     recipe = narrow_recipe(read_recipe(AGARLA), {"studies": ["emotion-cnn"], **(only or {})})
     manifests = find_corpora(recipe, places, Path("out"))
     weights = find_encoders(recipe, {}, may_fetch=False)
-    return runs_of(recipe, manifests, weights, Place(Path("out"), **options))
+    return runs_of(recipe, manifests, weights, RunOptions(Path("out"), **options))
 
 
 def test_a_grid_for_each_target_and_encoder(english, spoken):
@@ -102,7 +102,7 @@ def test_a_target_with_too_few_labels_is_named(english, spoken, monkeypatch):
     recipe = replace(narrow_recipe(read_recipe(AGARLA), {"studies": ["emotion-cnn"]}), counts=())
     places = {**english, "emovo": spoken("emovo", dict.fromkeys(FIVE, 10), "it", 6)}
     manifests, weights = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
-    runs, missing = runs_of(recipe, manifests, weights, Place(Path("out")))
+    runs, missing = runs_of(recipe, manifests, weights, RunOptions(Path("out")))
     assert not runs and any(line.startswith("corpus emovo: budgets: 50: expected ") for line in missing)
 
 
@@ -174,7 +174,7 @@ def test_shared_settings_reach_the_studies_in_which_they_do_something(english, s
     corpora = english | {"emovo": spoken("emovo", EMOVO, "it", 6)}
     manifests = find_corpora(recipe, corpora, Path("out"))
     weights = find_encoders(recipe, {}, may_fetch=False)
-    runs, _ = runs_of(replace(recipe, studies=studies), manifests, weights, Place(Path("out")))
+    runs, _ = runs_of(replace(recipe, studies=studies), manifests, weights, RunOptions(Path("out")))
     values = {run.study.name: (run.settings.training.crop, run.settings.training.encoder_rate) for run in runs}
     assert values == {"trained": (4.0, 1e-5), "frozen": (2.0, 0.0)}
     for run in runs:
@@ -246,5 +246,5 @@ def test_the_whole_corpus_is_counted_and_not_its_sample(tmp_path, spoken):
         "500 an emotion, and 12 that are kept apart"
     )
     weights = find_encoders(recipe, dict.fromkeys(recipe.encoders, tmp_path), may_fetch=False)
-    _, missing = runs_of(replace(recipe, counts=counts), manifests, weights, Place(tmp_path / "out"))
+    _, missing = runs_of(replace(recipe, counts=counts), manifests, weights, RunOptions(tmp_path / "out"))
     assert any("utterances: expected 2000, found 2400" in line for line in missing)

@@ -16,7 +16,7 @@ from emobridge.listening.questions import QUESTIONS, screened_out
 from emobridge.listening.records import Rule
 from emobridge.listening.settings import NewStudy
 from emobridge.listening.study import check_recordings, read_study
-from emobridge.recipes.accounting import places
+from emobridge.recipes.accounting import scores_by_number
 from emobridge.recipes.items import draw_items
 from emobridge.recipes.listening_report import measured_scores
 from emobridge.recipes.listening_run import prepare_tests, request_lines
@@ -114,7 +114,7 @@ def test_who_may_take_part(humans):
 
 
 def test_each_published_number_of_listeners_has_its_cell(humans):
-    cells = places(humans)
+    cells = scores_by_number(humans)
     kinds = Counter(cell.measure for key in cells for cell in cells[key])
     assert kinds == {"UA": 8, CONFUSION: 6, "EDER": 2, "EDER anger": 2, "EDER happiness": 2, "EDER sadness": 2}
     (cell,) = cells["han2024/listeners/de/zh-x-tianjin"]
@@ -127,7 +127,7 @@ def test_a_recipe_of_ones_own(written):
     recipe = read_recipe(written())
     assert [test.name for test in recipe.listening] == ["words"] and not recipe.studies and not recipe.adapts
     assert recipe.rules.rules == (Rule("native", "in", ("zh", "de")),)
-    assert len(places(recipe)) == 2
+    assert len(scores_by_number(recipe)) == 2
 
 
 @pytest.mark.parametrize(

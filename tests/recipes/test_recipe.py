@@ -25,7 +25,7 @@ from emobridge.literature.upadhyay2024 import UPADHYAY
 from emobridge.options import read_options
 from emobridge.probe.scratch import untrained
 from emobridge.probe.scratch_training import training_of
-from emobridge.recipes.accounting import places
+from emobridge.recipes.accounting import scores_by_number
 from emobridge.recipes.recipe import CorpusCounts, read_recipe, recipe_names
 from emobridge.types import ATTRIBUTES
 
@@ -199,7 +199,7 @@ def test_where_the_numbers_of_agarla_et_al_stand():
 def numbers(recipe):
     """Each published number of a recipe with the score that it stands beside."""
     rows = {row.id: row for row in published()}
-    return [(rows[key], cell) for key, cells in places(recipe).items() if key in rows for cell in cells]
+    return [(rows[key], cell) for key, cells in scores_by_number(recipe).items() if key in rows for cell in cells]
 
 
 def test_what_goncalves_et_al_published():
@@ -256,7 +256,7 @@ def test_what_han_et_al_published_of_adaptation():
         assert cell.side == ("source" if inside else "target") and cell.encoder == row.encoder
     assert "ONE speaker" in dict(recipe.ours)["one-speaker"]
     models = {matrix.id: matrix.setting for matrix in published_confusions()}
-    beside = [(models[key], *cells) for key, cells in places(recipe).items() if key in models]
+    beside = [(models[key], *cells) for key, cells in scores_by_number(recipe).items() if key in models]
     assert [(setting, cell.source, cell.side) for setting, cell in beside] == [
         ("mono", "esd", "source"), ("cross", "esd", "target"), ("trans", "iemocap", "source"),
     ]  # fmt: skip
@@ -334,7 +334,7 @@ def test_cameo_leaves_a_language_out_at_a_time():
     recipe = read_recipe("cameo")
     codes = ("bn", "en", "fr", "de", "it", "pl", "ru", "es")
     assert [(material.corpus, material.spoken) for material in recipe.corpora] == [(f"cameo-{c}", c) for c in codes]
-    assert {(material.plugin, material.place) for material in recipe.corpora} == {("cameo", ".")}
+    assert {(material.plugin, material.subfolder) for material in recipe.corpora} == {("cameo", ".")}
     for part in recipe.studies:
         (target,) = part.settings.targets
         assert part.name.endswith(f"-others-to-{target}")

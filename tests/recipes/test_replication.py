@@ -11,7 +11,7 @@ from emobridge.encoders import other_checkpoint
 from emobridge.errors import UserError
 from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.recipes import replication
-from emobridge.recipes.grids import Place
+from emobridge.recipes.grids import RunOptions
 from emobridge.recipes.recipe import read_recipe, recipe_names
 from emobridge.recipes.replication import corpora_in, find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.types import Utterance
@@ -46,7 +46,7 @@ def _no_hub(monkeypatch):
 
 def prepared(recipe, places, *, out=Path("out"), may_fetch=False, **options):
     manifests = find_corpora(recipe, places, out / "manifests")
-    return runs_of(recipe, manifests, find_encoders(recipe, {}, may_fetch=may_fetch), Place(out, **options))
+    return runs_of(recipe, manifests, find_encoders(recipe, {}, may_fetch=may_fetch), RunOptions(out, **options))
 
 
 def test_all_of_han_et_al(manifests):
@@ -121,7 +121,7 @@ def test_a_folder_that_holds_another_encoder_is_told_and_has_no_published_number
     folders = {"wav2vec2-base-de": tmp_path}
     weights = find_encoders(recipe, folders, may_fetch=False)
     corpora = find_corpora(recipe, manifests, tmp_path / "manifests")
-    runs, missing = runs_of(recipe, corpora, weights, Place(tmp_path / "out"))
+    runs, missing = runs_of(recipe, corpora, weights, RunOptions(tmp_path / "out"))
     (line,) = [line for line in missing if line.startswith("encoder wav2vec2-base-de: ")]
     assert "layers: expected 12, found 6" in line and "width" not in line
     for run in runs:

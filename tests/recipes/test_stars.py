@@ -9,7 +9,7 @@ import pytest
 
 from emobridge.errors import UserError
 from emobridge.literature.goncalves2024 import GONCALVES
-from emobridge.recipes.accounting import places
+from emobridge.recipes.accounting import scores_by_number
 from emobridge.recipes.comparison import compare_numbers, comparison_sections
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.stars import StarRule, read_stars, star
@@ -58,7 +58,7 @@ def test_marks_by_welch_over_seeds(values, reference, mark):
 
 def test_a_page_has_stars_of_ours_beside_the_paper_s():
     recipe = replace(read_recipe("goncalves2024"), stars=RULE)
-    cells = places(recipe)
+    cells = scores_by_number(recipe)
     measured, seeds = {}, {}
     for method, values in (("ft-dual", (0.60, 0.61, 0.62)), ("ft+lora", (0.50, 0.51, 0.52))):
         (cell,) = cells[f"goncalves2024/table-2/biic/{method}/hubert-large/dominance"]

@@ -33,7 +33,7 @@ from emobridge.training import loop as training
 from emobridge.training import stages
 from emobridge.training.case import Case
 from emobridge.training.hardware import Accelerated
-from emobridge.training.stages import Fitted, Place, run_stages
+from emobridge.training.stages import FitContext, Fitted, run_stages
 from emobridge.training.steps import SingleSteps
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
@@ -77,7 +77,7 @@ def decided(request: Adapt) -> tuple[Case, Speech]:
 
 
 def fitted(request: Adapt, **place) -> Fitted:
-    return run_stages(*decided(request), fold(), 0, Place(**place))
+    return run_stages(*decided(request), fold(), 0, FitContext(**place))
 
 
 def weights(one: Fitted) -> dict[str, torch.Tensor]:
@@ -385,7 +385,7 @@ def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     fits = []
     original = stages.fit_alone
     monkeypatch.setattr(stages, "fit_alone", lambda fit, *more: fits.append(fit.task) or original(fit, *more))
-    place = Place(shared=Cache(tmp_path / "kept"))
+    place = FitContext(shared=Cache(tmp_path / "kept"))
     first = run_stages(case, speech, fold(), 0, place)
     known = [int((~task.attributes.isnan()).sum()) for task in fits]
     assert known == [12, 0], "the target has none"
@@ -444,7 +444,7 @@ def counted(*given):
         raise KeyboardInterrupt
     return epoch(*given)
 training._epoch = counted
-place = stages.Place(hardware, Path(out) / "work" / "fit")
+place = stages.FitContext(hardware, Path(out) / "work" / "fit")
 one = stages.run_stages(case, started.prepared.speech, fold, 0, place)
 own = {f"encoder.{name}": tensor.contiguous() for name, tensor in one.encoder.state_dict().items()}
 own |= {f"head.{name}": tensor for name, tensor in one.head.state_dict().items()}

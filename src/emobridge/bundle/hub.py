@@ -99,7 +99,7 @@ def check_card(card: str, corpora: Iterable[str]) -> None:
             raise UserError(f"{MODEL_CARD}: the model card does not name {corpus!r}, which the model was trained on")
 
 
-def upload_bundle(folder: Path, place: HubPlace, corpora: Iterable[str]) -> str:
+def upload_bundle(folder: Path, destination: HubPlace, corpora: Iterable[str]) -> str:
     """Upload the files of a bundle or a diarizer in one commit, make the model where there is none; return its address.
 
     Files of an earlier bundle there that this one does not have are removed in the same commit.
@@ -110,17 +110,19 @@ def upload_bundle(folder: Path, place: HubPlace, corpora: Iterable[str]) -> str:
     check_card((folder / MODEL_CARD).read_text(encoding="utf-8"), corpora)
     from huggingface_hub import HfApi
 
-    hub = HfApi(token=place.token)
+    hub = HfApi(token=destination.token)
     try:
-        hub.create_repo(place.model, private=place.private, exist_ok=True)
-        if place.private and not hub.model_info(place.model).private:
-            raise UserError(f"{place.model}: everyone can see this model of the hub; if that is meant, say public")
-        if place.branch != "main":
-            hub.create_branch(place.model, branch=place.branch, exist_ok=True)
+        hub.create_repo(destination.model, private=destination.private, exist_ok=True)
+        if destination.private and not hub.model_info(destination.model).private:
+            raise UserError(
+                f"{destination.model}: everyone can see this model of the hub; if that is meant, say public"
+            )
+        if destination.branch != "main":
+            hub.create_branch(destination.model, branch=destination.branch, exist_ok=True)
         hub.upload_folder(
-            repo_id=place.model,
+            repo_id=destination.model,
             folder_path=folder,
-            revision=place.branch,
+            revision=destination.branch,
             commit_message="Model by emobridge",
             allow_patterns=[*MODEL_FILES],
             delete_patterns=[*MODEL_FILES],
@@ -128,8 +130,8 @@ def upload_bundle(folder: Path, place: HubPlace, corpora: Iterable[str]) -> str:
     except UserError:
         raise
     except Exception as error:  # no token, no right, no network
-        raise UserError(f"{place.model}: cannot be put on the model hub ({_line(error)})") from error
-    return f"{hub.endpoint}/{place.model}"
+        raise UserError(f"{destination.model}: cannot be put on the model hub ({_line(error)})") from error
+    return f"{hub.endpoint}/{destination.model}"
 
 
 def _check_revision(source: str, revision: str) -> None:

@@ -394,15 +394,15 @@ class Recognizer:
 
     from_pretrained = load  # the name that models of the hub go by
 
-    def push_to_hub(self, model: str, *, card: str = "", **place: Any) -> str:
+    def push_to_hub(self, model: str, *, card: str = "", **options: Any) -> str:
         """Put the bundle on the hub as the model "user/name", and return its address.
 
         Its safetensors, JSON and model cards are uploaded, and nothing else; an encoder that was not trained stays
         where it is. card: by default that with which the bundle was saved or loaded; it must name the corpora.
-        place: the other fields of `bundle.hub.HubPlace`: token (by default that of `hf auth login`), private (by
+        options: the other fields of `bundle.hub.HubPlace`: token (by default that of `hf auth login`), private (by
         default true) and branch. Errors: UserError where there is no card, and as `bundle.hub.upload_bundle`.
         """
-        where = HubPlace(model=model, **place)
+        where = HubPlace(model=model, **options)
         card = card or self.card
         if not card:
             raise UserError(f"{model}: the recogniser has no model card; save it with one first, or give card=")

@@ -157,10 +157,10 @@ class _Pace:
             self.seconds += time.perf_counter() - begin - self._waited
             yield answer
 
-    def summary(self, every: float) -> str:
-        """A line about all answers. every: seconds of sound in each."""
+    def summary(self, seconds: float) -> str:
+        """A line about all answers. seconds: of sound in each."""
         if not self.answers:
             return "no answers"
         mean = self.seconds / self.answers
-        slow = ": more slowly than sound comes; --context makes it faster" if mean > every else ""
-        return f"{count_noun(self.answers, 'answer')} of {every:g} s, computed in {mean:.3f} s each{slow}"
+        slow = ": more slowly than sound comes; --context makes it faster" if mean > seconds else ""
+        return f"{count_noun(self.answers, 'answer')} of {seconds:g} s, computed in {mean:.3f} s each{slow}"

@@ -174,7 +174,7 @@ def audit(
 
     check_folder("--out", out)
     rows = {str(path): list(utterances_at(path, report_note)) for path in manifests}
-    names = Pseudonyms.of([row for part in rows.values() for row in part], places=list(rows)) if redact else None
+    names = Pseudonyms.of([row for part in rows.values() for row in part], manifests=list(rows)) if redact else None
     if names is not None:
         rows = {path: list(map(names.utterance, part)) for path, part in rows.items()}
     with progress("audit") as report:

@@ -72,8 +72,8 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
     for key, (_, item) in options.items():
         required = item.metadata["required"]
         if (item.default is MISSING or required) and not merged.get(key) and not merged.get(item.metadata["unless"]):
-            place = f", or {key!r} in {path or 'a TOML file of settings'}" if required else ""
-            raise UserError(f"{name}: expected {flag_of(key, item)} {item.metadata['metavar']}".rstrip() + place)
+            alternative = f", or {key!r} in {path or 'a TOML file of settings'}" if required else ""
+            raise UserError(f"{name}: expected {flag_of(key, item)} {item.metadata['metavar']}".rstrip() + alternative)
     where = str(path or name)
     try:
         return from_mapping(merged, where, kind)

@@ -32,7 +32,7 @@ def push(
 
     from emobridge.bundle.hub import HubPlace, check_card, files_to_upload, upload_bundle
 
-    place = HubPlace(model=name, private=not public, branch=branch)
+    destination = HubPlace(model=name, private=not public, branch=branch)
     with tempfile.TemporaryDirectory(prefix="emobridge-") as folder:
         copy = Path(folder)
         card, corpora, synthetic = _save_copy(model, copy, encoder)
@@ -45,7 +45,7 @@ def push(
         print("\n".join(f"  {line}" for line in _terms(corpora)))
         if not yes:
             raise UserError("push: nothing was uploaded; if these terms allow it, add --yes")
-        print(upload_bundle(copy, place, corpora))
+        print(upload_bundle(copy, destination, corpora))
 
 
 def _save_copy(model: Path, copy: Path, encoder: str | None) -> tuple[str, tuple[str, ...], bool]:

@@ -59,7 +59,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     Paths in TOML files are relative to the file. What is missing is listed, with how to get it, and the rest runs.
     """
     from emobridge.recipes.defaults import with_defaults
-    from emobridge.recipes.grids import Place
+    from emobridge.recipes.grids import RunOptions
     from emobridge.recipes.recipe import read_recipe
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
     from emobridge.recipes.shorter import with_epochs
@@ -85,7 +85,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         weights = find_encoders(
             recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths), stand_ins=request.toy
         )
-        place = Place(
+        options = RunOptions(
             out,
             request.store or (str(out / "toy" / "features") if request.toy else ""),
             request.seeds or None,
@@ -93,7 +93,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             cluster=request.cluster,
             other_sizes=request.other_sizes,
         )
-        runs, missing = runs_of(recipe, manifests, weights, place)
+        runs, missing = runs_of(recipe, manifests, weights, options)
         for line in missing:
             print(f"missing: {line}", file=sys.stderr, flush=True)
         if not runs:

@@ -101,10 +101,10 @@ def _answers(prepared: list[PreparedTest], pairs: list[str]) -> dict[str, Path]:
             raise UserError(f"--answers {pair!r}: expected STUDY=FOLDER, or STUDY=TABLE")
         if name not in folders:
             raise UserError(f"--answers: {unknown('study', name, folders)}")
-        place = Path(path).expanduser()
-        if not place.exists():
-            raise UserError(f"--answers: {place}: no such folder or table")
-        answers[name] = place
+        answers_path = Path(path).expanduser()
+        if not answers_path.exists():
+            raise UserError(f"--answers: {answers_path}: no such folder or table")
+        answers[name] = answers_path
     return answers
 
 

@@ -111,7 +111,7 @@ class Columns:
 
     columns: dict[str, ColumnName]  # field -> column
     ignored: tuple[str, ...]  # columns that no field is read from
-    kept: Mapping[str, str]  # "extra.NAME" -> column
+    extra: Mapping[str, str]  # "extra.NAME" -> column
     soft: Mapping[str, str]  # column -> emotion, where columns are named as emotions and none holds the label
     options: TableOptions
     decimal_comma: bool = False
@@ -128,8 +128,8 @@ class Columns:
         values: dict[str, Any] = dict.fromkeys(TABLE_FIELDS)
         for name, column in self.columns.items():
             values[name] = self._value(name, column, row.get(column.name), where)
-        for name, kept in self.kept.items():
-            values[name] = _plain_text(row.get(kept), kept, where)
+        for name, extra in self.extra.items():
+            values[name] = _plain_text(row.get(extra), extra, where)
         self._set_end(values, where)
         if self.soft and self.options.soft == "best":
             values["emotion"] = self._most_probable(row, where)
@@ -158,8 +158,8 @@ class Columns:
             what = "the most probable is the label" if read else "soft=best takes the most probable as the label"
             notes.append(f"columns named as emotions: {shown_names(self.soft)}: {what}")
         ignored = [name for name in self.ignored if name not in self.soft]
-        if self.kept:
-            notes.append(f"kept columns: {shown_names(list(self.kept.values()))}")
+        if self.extra:
+            notes.append(f"kept columns: {shown_names(list(self.extra.values()))}")
         if ignored:
             notes.append(f"ignored columns: {shown_names(ignored)} (--option keep=NAME,NAME keeps them)")
         return notes
@@ -270,12 +270,12 @@ def table_values(
     if "path" not in column_of:
         raise UserError(f'{no_column("path", table)}; name it with columns="path=..."')
     used = {column.name for column in column_of.values()}
-    kept = _kept_columns(table, options.keep, used)
+    extra = _kept_columns(table, options.keep, used)
     ignored = tuple(
-        name for name in (*table.columns, *sorted(table.repeated)) if name not in used and name not in kept.values()
+        name for name in (*table.columns, *sorted(table.repeated)) if name not in used and name not in extra.values()
     )
     soft = {} if "emotion" in column_of or "emotion" in user else soft_columns(ignored, intake.labels)
-    columns = Columns(column_of, ignored, kept, soft, options, table.dialect.decimal_comma)
+    columns = Columns(column_of, ignored, extra, soft, options, table.dialect.decimal_comma)
     if table.dialect.delimiter or table.dialect.encoding not in ("utf-8", "utf-8-sig"):
         intake.notes.append(f"read as {table.dialect}")
     intake.notes += columns.notes()
@@ -297,15 +297,15 @@ def _kept_columns(table: OpenedTable, keep: tuple[str, ...], used: set[str]) -> 
     names = [*table.columns, *sorted(table.repeated)]
     columns = [exact_name(name, names, table.path) for name in keep if name]
     columns += [name for name in names if name.startswith(EXTRA) and name not in columns]
-    kept = {}
+    extra = {}
     for column in columns:
         name = column.removeprefix(EXTRA).strip()
         if column in used or name in COLUMNS:
             raise UserError(f"{table.path}: keep: the column {column!r} is read as a field already")
         if column in table.repeated:
             raise UserError(f"{table.path}: keep: two columns are named {column!r}: rename one")
-        kept[EXTRA + name] = column
-    return kept
+        extra[EXTRA + name] = column
+    return extra
 
 
 def _plain_text(cell: Any, column: str, where: str) -> str | None:

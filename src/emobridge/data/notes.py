@@ -128,10 +128,10 @@ def _stand_in() -> sqlite3.Connection:
 
 def open_notes() -> Notes:
     """The notes in the cache folder."""
-    place = (os.getpid(), str(cache_folder()))
-    if place not in _open:
-        _open[place] = Notes(cache_folder() / NOTES_FILE)
-    return _open[place]
+    key = (os.getpid(), str(cache_folder()))
+    if key not in _open:
+        _open[key] = Notes(cache_folder() / NOTES_FILE)
+    return _open[key]
 
 
 def noted_digest(path: str | Path) -> bytes:

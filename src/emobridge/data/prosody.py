@@ -102,8 +102,8 @@ def prosody(wave: Wave) -> NDArray[np.float32]:
     return np.array(values, dtype=np.float32)
 
 
-def _pitch_numbers(hertz: Floats, strength: Floats, places: NDArray[np.int64]) -> list[float]:
-    """The five numbers of F0, from the candidates (F,) of the frames at `places`."""
+def _pitch_numbers(hertz: Floats, strength: Floats, frame_indices: NDArray[np.int64]) -> list[float]:
+    """The five numbers of F0, from the candidates (F,) of the frames at `frame_indices`."""
     count = int(np.ceil(LEAST_PERIODIC * len(strength)))
     least = min(VOICED, np.partition(strength, -count)[-count])
     periodic = (strength >= least) & (strength > 0)
@@ -111,25 +111,25 @@ def _pitch_numbers(hertz: Floats, strength: Floats, places: NDArray[np.int64]) -
         return [NO_PITCH, NO_PITCH, NO_PITCH, 0.0, 0.0]
     f0 = 12 * np.log2(hertz[periodic] / REFERENCE)
     median, low, high = np.percentile(f0, [50, 10, 90])
-    return [median, low, high, f0.std(), _step(f0, places[periodic])]
+    return [median, low, high, f0.std(), _step(f0, frame_indices[periodic])]
 
 
-def _step(values: Floats, places: NDArray[np.int64]) -> float:
-    """STEPS times the mean absolute difference of values (F,) whose frames, at `places`, follow each other, or 0."""
-    steps = np.abs(np.diff(values))[np.diff(places) == 1]
+def _step(values: Floats, frame_indices: NDArray[np.int64]) -> float:
+    """STEPS times the mean absolute difference of values (F,) of frames, at `frame_indices`, in a row, or 0."""
+    steps = np.abs(np.diff(values))[np.diff(frame_indices) == 1]
     return STEPS * float(steps.mean()) if len(steps) else 0.0
 
 
-def _tracks(wave: Wave, places: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(5, F) of the F frames at `places`, 10 ms apart and centred: F0 in Hz and the strength of its candidate, as
-    `_pitches`, then zero crossings, spectral centroid and high to low energy, as `_spectra`.
+def _tracks(wave: Wave, frame_indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(5, F) of the F frames at `frame_indices`, 10 ms apart and centred: F0 in Hz and the strength of its candidate,
+    as `_pitches`, then zero crossings, spectral centroid and high to low energy, as `_spectra`.
     """
     frames = _frames(np.pad(wave, FRAME // 2))
     inner = slice((FRAME - WINDOW) // 2, (FRAME + WINDOW) // 2)
-    tracks = np.empty((5, len(places)))
-    for first in range(0, len(places), BLOCK):
+    tracks = np.empty((5, len(frame_indices)))
+    for first in range(0, len(frame_indices), BLOCK):
         part = slice(first, first + BLOCK)
-        block = frames[places[part]]
+        block = frames[frame_indices[part]]
         peak = np.abs(block).max(1, keepdims=True)
         block = block / np.maximum(peak, np.finfo(np.float32).tiny)  # whose powers are well within float32
         tracks[:2, part] = _pitches(block)

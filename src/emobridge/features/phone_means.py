@@ -99,7 +99,7 @@ class PhoneMeans:
         keys = list(row_of)  # cut from all of them: an interrupted run that goes on makes the same shards
         for first in range(0, len(keys), SHARD):
             unit = keys[first : first + SHARD]
-            missing = {key: row_of[key] for key, place in zip(unit, self._shards.find(unit)) if place[0] < 0}
+            missing = {key: row_of[key] for key, position in zip(unit, self._shards.find(unit)) if position[0] < 0}
             if missing:
                 self._compute(missing)
             if on_progress:
@@ -115,9 +115,9 @@ class PhoneMeans:
         present = [index for index, row in enumerate(rows) if self._keys[row]]
         values = np.full((len(rows), len(names), width), np.nan, np.float32)
         while True:
-            places = self._shards.find([self._keys[rows[index]] for index in present])
+            positions = self._shards.find([self._keys[rows[index]] for index in present])
             try:
-                values[present] = self._shards.read_rows(places, names, width)
+                values[present] = self._shards.read_rows(positions, names, width)
                 break
             except CorruptShard:
                 self.fill(on_skip=self._on_skip)  # it is gone: its clips are computed again

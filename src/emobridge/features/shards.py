@@ -53,7 +53,7 @@ class Shards:
         self._indexed = 0  # shards in the index file
         self._damaged: dict[str, tuple[int, ...]] = {}  # versions of shards that could not be removed
         self._keys = np.empty(0, "S16")  # sorted; a key that is in two shards occurs twice
-        self._places = np.empty((0, 2), np.int32)  # shard number and row of each key
+        self._positions = np.empty((0, 2), np.int32)  # shard number and row of each key
         self._recent: dict[bytes, tuple[int, int]] = {}
 
     def refresh(self) -> None:
@@ -100,16 +100,16 @@ class Shards:
     def find(self, keys: Sequence[str]) -> np.ndarray:
         """(N, 2) int: the number of the shard and the row of each key; -1 where it is absent."""
         raw = [bytes.fromhex(key) for key in keys]
-        places = np.full((len(raw), 2), -1, np.int32)
+        positions = np.full((len(raw), 2), -1, np.int32)
         if len(self._keys) and raw:
             queries = np.array(raw, "S16")
             index = np.searchsorted(self._keys, queries).clip(max=len(self._keys) - 1)
             same = self._keys[index] == queries
-            places[same] = self._places[index[same]]
+            positions[same] = self._positions[index[same]]
         if self._recent:
             for row, key in enumerate(raw):
-                places[row] = self._recent.get(key.rstrip(b"\0"), places[row])
-        return places
+                positions[row] = self._recent.get(key.rstrip(b"\0"), positions[row])
+        return positions
 
     def check_writable(self) -> None:
         """Check that shards can be added. Errors: UserError that names the folder, and who can allow it."""
@@ -135,17 +135,17 @@ class Shards:
         self._enter(name, keys)
         self._save_index()
 
-    def read_rows(self, places: np.ndarray, layers: Sequence[str], width: int) -> np.ndarray:
+    def read_rows(self, positions: np.ndarray, layers: Sequence[str], width: int) -> np.ndarray:
         """The pooled features (N, len(layers), width) at (N, 2) places: each shard is opened once, for these layers.
 
         Errors: CorruptShard; UserError for a shard that cannot be opened.
         """
-        values = np.empty((len(places), len(layers), width), np.float32)
-        order = np.argsort(places[:, 0], kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(places[order, 0])) + 1) if len(order) else []:
-            tensors = self._read(self.names[places[rows[0], 0]], layers, width=width)
+        values = np.empty((len(positions), len(layers), width), np.float32)
+        order = np.argsort(positions[:, 0], kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(positions[order, 0])) + 1) if len(order) else []:
+            tensors = self._read(self.names[positions[rows[0], 0]], layers, width=width)
             for layer, tensor in enumerate(tensors):
-                values[rows, layer] = tensor[places[rows, 1]]
+                values[rows, layer] = tensor[positions[rows, 1]]
         return values
 
     def read_frames(self, key: str, layer: str | None) -> np.ndarray:
@@ -220,16 +220,16 @@ class Shards:
         if not self._recent:
             return
         keys = np.concatenate([np.array(list(self._recent), "S16"), self._keys])
-        places = np.concatenate([np.array(list(self._recent.values()), np.int32).reshape(-1, 2), self._places])
+        positions = np.concatenate([np.array(list(self._recent.values()), np.int32).reshape(-1, 2), self._positions])
         order = np.argsort(keys, kind="stable")  # of equal ones the most recent first
-        self._keys, self._places, self._recent = keys[order], places[order], {}
+        self._keys, self._positions, self._recent = keys[order], positions[order], {}
 
     def _forget(self, names: Iterable[str]) -> None:
         gone = [self.numbers.pop(name) for name in list(names) if name in self.numbers]
         if gone:
             self._recent = {key: (shard, row) for key, (shard, row) in self._recent.items() if shard not in gone}
-            there = ~np.isin(self._places[:, 0], gone)
-            self._keys, self._places = self._keys[there], self._places[there]
+            there = ~np.isin(self._positions[:, 0], gone)
+            self._keys, self._positions = self._keys[there], self._positions[there]
 
     def _discard(self, name: str, error: Exception, stamp: tuple[int, ...] | None) -> None:
         """Forget a damaged shard, and remove it unless another process has just written it again."""
@@ -250,13 +250,13 @@ class Shards:
                 about = file.metadata()
             names = json.loads(about["names"])
             arrays = load_file(self.folder / INDEX)
-            keys, places = arrays["keys"], arrays["places"]
-            if about["sum"] != _index_sum(names, keys, places) or places[:, 0].max(initial=-1) >= len(names):
+            keys, positions = arrays["keys"], arrays["places"]
+            if about["sum"] != _index_sum(names, keys, positions) or positions[:, 0].max(initial=-1) >= len(names):
                 raise ValueError("its checksum is another")
         except (*DAMAGE, OSError):
             return  # it is only a cache
         self.names, self.numbers = names, {name: number for number, name in enumerate(names)}
-        self._keys, self._places = keys.reshape(-1).view("S16"), places
+        self._keys, self._positions = keys.reshape(-1).view("S16"), positions
         self._indexed = len(names)
 
     def _save_index(self) -> None:
@@ -267,12 +267,12 @@ class Shards:
         number_in_index = np.full(len(self.names), -1, np.int32)
         names = list(self.numbers)
         number_in_index[list(self.numbers.values())] = np.arange(len(names), dtype=np.int32)
-        places = np.stack([number_in_index[self._places[:, 0]], self._places[:, 1]], axis=1)
+        positions = np.stack([number_in_index[self._positions[:, 0]], self._positions[:, 1]], axis=1)
         keys = np.frombuffer(self._keys.tobytes(), np.uint8).reshape(-1, 16)
-        about = {"names": json.dumps(names), "sum": _index_sum(names, keys, places)}
+        about = {"names": json.dumps(names), "sum": _index_sum(names, keys, positions)}
         self._indexed = len(self.names)
         with contextlib.suppress(UserError), whole_file(self.folder / INDEX) as path:
-            save_file({"keys": keys, "places": places}, path, metadata=about)  # where it cannot, headers do as well
+            save_file({"keys": keys, "places": positions}, path, metadata=about)  # where it cannot, headers do as well
 
     def _remove_stale(self, files: set[str]) -> None:
         """Remove half-written files of processes that were killed: on this machine, and elsewhere long ago.
@@ -337,8 +337,8 @@ def _check(name: str, tensor: np.ndarray, expected: int | list[int], whole: bool
         raise ValueError(f"{what} does not have its checksum")
 
 
-def _index_sum(names: list[str], keys: np.ndarray, places: np.ndarray) -> str:
+def _index_sum(names: list[str], keys: np.ndarray, positions: np.ndarray) -> str:
     value = zlib.crc32(json.dumps(names).encode())
-    for array in (keys, places):
+    for array in (keys, positions):
         value = zlib.crc32(np.ascontiguousarray(array).data, value)
     return str(value)

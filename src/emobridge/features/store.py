@@ -169,10 +169,10 @@ class FeatureStore:
         """
         if self.whole is None:
             return self.shards.read_rows(self.shards.find(keys), names, width)
-        places = self.whole.find(keys)
-        is_whole = places[:, 0] >= 0
+        positions = self.whole.find(keys)
+        is_whole = positions[:, 0] >= 0
         values = np.empty((len(keys), len(names), width), np.float32)
-        values[is_whole] = self.whole.read_rows(places[is_whole], names, width)
+        values[is_whole] = self.whole.read_rows(positions[is_whole], names, width)
         values[~is_whole] = self.shards.read_rows(self.shards.find(keys)[~is_whole], names, width)
         return values
 

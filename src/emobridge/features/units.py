@@ -21,8 +21,8 @@ def cut_units(utterances: Sequence[Utterance], size: int, *, strict: bool = Fals
     """
     rows: dict[tuple[object, ...], int] = {}
     for row, utterance in enumerate(utterances):
-        rows.setdefault(_place(utterance), row)
-    order = sorted(rows.values(), key=lambda row: (-_seconds(utterances[row], strict), _place(utterances[row])))
+        rows.setdefault(_stretch(utterance), row)
+    order = sorted(rows.values(), key=lambda row: (-_seconds(utterances[row], strict), _stretch(utterances[row])))
     return [order[first : first + size] for first in range(0, len(order), size)]
 
 
@@ -36,7 +36,7 @@ def _seconds(utterance: Utterance, strict: bool) -> float:
     return seconds if math.isfinite(seconds) else 0.0  # what has no order would make the cut depend on the rows' order
 
 
-def _place(utterance: Utterance) -> tuple[str, float, float, int]:
+def _stretch(utterance: Utterance) -> tuple[str, float, float, int]:
     """Where a clip is, in an order of its own. No end and no channel stand before all others."""
     end = -1.0 if utterance.end is None else float(utterance.end)
     channel = -1 if utterance.channel is None else utterance.channel

@@ -127,20 +127,20 @@ class Trees(nn.Module):
 
     def _take(self, index: int, tree: Any, classes: Tensor) -> None:
         nodes = self.feature.shape[1]
-        waiting = [(0, 0)]  # places here and in the fitted tree
+        waiting = [(0, 0)]  # nodes here and in the fitted tree
         while waiting:
-            place, there = waiting.pop()
+            node, there = waiting.pop()
             is_leaf = tree.children_left[there] < 0
-            if place >= nodes:
+            if node >= nodes:
                 shares = torch.from_numpy(tree.value[there, 0])
-                self.share[index, place - nodes, classes] = (shares / shares.sum()).float()
+                self.share[index, node - nodes, classes] = (shares / shares.sum()).float()
             elif is_leaf:
-                waiting.append((2 * place + 1, there))
+                waiting.append((2 * node + 1, there))
             else:
-                self.feature[index, place] = int(tree.feature[there])
-                self.threshold[index, place] = float(tree.threshold[there])
-                waiting.append((2 * place + 1, tree.children_left[there]))
-                waiting.append((2 * place + 2, tree.children_right[there]))
+                self.feature[index, node] = int(tree.feature[there])
+                self.threshold[index, node] = float(tree.threshold[there])
+                waiting.append((2 * node + 1, tree.children_left[there]))
+                waiting.append((2 * node + 2, tree.children_right[there]))
 
 
 def _hard(label: Tensor, weight: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

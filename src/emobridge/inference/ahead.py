@@ -18,7 +18,7 @@ from emobridge.inference.segments import LONGEST_ROW, AnswerPart, parts_of
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 
-PartPlace = tuple[int, int]  # a unit and the index of its part
+PartIndex = tuple[int, int]  # a unit and the index of its part
 
 
 class EncodedParts:
@@ -40,7 +40,7 @@ class EncodedParts:
         self.recognizer, self.settings, self.is_finished = recognizer, settings, is_finished
         self.units, self.modes = units, modes
         self._parts: dict[int, list[AnswerPart]] = {}
-        self._encoded: dict[PartPlace, list[Tensor]] = {}
+        self._encoded: dict[PartIndex, list[Tensor]] = {}
         self._last: tuple[Utterance, np.ndarray] | None = None  # what was read last, and its audio
 
     def parts(self, unit: int) -> list[AnswerPart]:
@@ -53,17 +53,17 @@ class EncodedParts:
         """Take these for the parts of a unit."""
         self._parts[unit] = parts
 
-    def encoded(self, place: PartPlace) -> list[Tensor]:
+    def encoded(self, part_index: PartIndex) -> list[Tensor]:
         """`inference.features.encode` of a part that has no reason, through each set of adapters that its unit needs.
 
         Errors: AudioError where it cannot be read.
         """
-        if place not in self._encoded:
-            self._encode_from(place)
-        return self._encoded.pop(place)
+        if part_index not in self._encoded:
+            self._encode_from(part_index)
+        return self._encoded.pop(part_index)
 
-    def _encode_from(self, place: PartPlace) -> None:
-        places, waves, sets = self._batch(place)
+    def _encode_from(self, part_index: PartIndex) -> None:
+        part_indices, waves, sets = self._batch(part_index)
         recognizer = self.recognizer
 
         def run(rows: slice) -> list[Tensor]:
@@ -71,45 +71,49 @@ class EncodedParts:
 
         for features, _ in by_halves(run, waves, recognizer.encoder):
             for values in features:
-                self._encoded.setdefault(places.pop(0), []).append(values)
+                self._encoded.setdefault(part_indices.pop(0), []).append(values)
 
-    def _batch(self, place: PartPlace) -> tuple[list[PartPlace], list[np.ndarray], list[Set]]:
-        """The places that are encoded together, one for each set of adapters, their waves and the sets."""
+    def _batch(self, part_index: PartIndex) -> tuple[list[PartIndex], list[np.ndarray], list[Set]]:
+        """The indices of parts that are encoded together, one for each set of adapters, their waves and the sets."""
         encoder = self.recognizer.encoder
         device = device_of(encoder)
         most = batch_seconds(encoder.layers, encoder.width, encoder.frame_rate, device)
-        together = self._places_from(place) if is_accelerator(device) else [(place, self.parts(place[0])[place[1]])]
-        places: list[PartPlace] = []
+        together = (
+            self._parts_from(part_index)
+            if is_accelerator(device)
+            else [(part_index, self.parts(part_index[0])[part_index[1]])]
+        )
+        part_indices: list[PartIndex] = []
         waves: list[np.ndarray] = []
         sets: list[Set] = []
         longest = 0.0
         for later, part in together:
             needed = sets_of(self.recognizer, self.modes[later[0]])
             longest = max(longest, part.end - part.utterance.start)
-            if places and (len(places) + len(needed)) * longest > most:
+            if part_indices and (len(part_indices) + len(needed)) * longest > most:
                 break
             try:
                 wave = self._read(part.utterance)
             except AudioError:
-                if later == place:
+                if later == part_index:
                     raise
                 continue
-            places += [later] * len(needed)
+            part_indices += [later] * len(needed)
             waves += [wave] * len(needed)
             sets += needed
-        return places, waves, sets
+        return part_indices, waves, sets
 
-    def _places_from(self, place: PartPlace) -> Iterator[tuple[PartPlace, AnswerPart]]:
+    def _parts_from(self, part_index: PartIndex) -> Iterator[tuple[PartIndex, AnswerPart]]:
         """The parts from one on that are to be encoded, of its unit and of those behind it."""
-        for unit in range(place[0], len(self.units)):
-            if unit != place[0] and self.is_finished(unit):
+        for unit in range(part_index[0], len(self.units)):
+            if unit != part_index[0] and self.is_finished(unit):
                 continue
             try:
                 parts = self._parts_of(unit)
             except AudioError:
                 continue
             for index, part in enumerate(parts):
-                if not part.reason and (unit, index) >= place and (unit, index) not in self._encoded:
+                if not part.reason and (unit, index) >= part_index and (unit, index) not in self._encoded:
                     yield (unit, index), part
 
     def _parts_of(self, unit: int) -> list[AnswerPart]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError, channels_agree
 from emobridge.features import finite
-from emobridge.inference.ahead import EncodedParts, PartPlace
+from emobridge.inference.ahead import EncodedParts, PartIndex
 from emobridge.inference.features import FeaturesBySet, stored_features
 from emobridge.inference.journal import Journal, unit_key
 from emobridge.inference.online import Online
@@ -99,8 +99,8 @@ class Apart:
         parts = self.parts(unit)
         rows = []
         for index, part in enumerate(parts):
-            place = (unit, index)
-            rows.append(self.row(part, place) if len(parts) == 1 else self._finished_row(part, place))
+            part_index = (unit, index)
+            rows.append(self.row(part, part_index) if len(parts) == 1 else self._finished_row(part, part_index))
             request.report(unit, (index + 1) / len(parts))
         return rows
 
@@ -112,21 +112,21 @@ class Apart:
         """Whether the channels of a unit differ, and were mixed. Errors: AudioError where it cannot be read."""
         return not channels_agree(self.request.units[unit])
 
-    def _finished_row(self, part: AnswerPart, place: PartPlace) -> Prediction:
+    def _finished_row(self, part: AnswerPart, part_index: PartIndex) -> Prediction:
         """The row of one part of several, from the journal where it is there."""
         key = unit_key([part.utterance], *self.settled_by, "part")
-        (row,) = self.journal.read(key) or (self.row(part, place),)
+        (row,) = self.journal.read(key) or (self.row(part, part_index),)
         if key not in self.journal:
             self.journal.add(key, [row])
         return row
 
-    def row(self, part: AnswerPart, place: PartPlace) -> Prediction:
-        """The answer to a part, which stands at a place."""
-        request, mode = self.request, self.request.modes[place[0]]
+    def row(self, part: AnswerPart, part_index: PartIndex) -> Prediction:
+        """The answer to a part by its index."""
+        request, mode = self.request, self.request.modes[part_index[0]]
         if part.reason:
             return request.unanswered(part, part.reason)
         sets = sets_of(request.recognizer, mode)
-        encoded = self.encoded_parts.encoded(place)
+        encoded = self.encoded_parts.encoded(part_index)
         if not all(bool(values.isfinite().all()) for values in encoded):
             return request.unanswered(part, NOT_FINITE)
         features = {adapters: {0: values} for adapters, values in zip(sets, encoded)}
@@ -166,18 +166,18 @@ class Together:
     def _rows_by_unit(self) -> dict[int, list[Prediction]]:
         request = self.request
         parts = self._parts()
-        places = [(unit, index) for unit in parts for index, part in enumerate(parts[unit]) if not part.reason]
-        chosen = [parts[unit][index] for unit, index in places]
-        features, reasons = self._features(chosen, [request.modes[unit] for unit, _ in places])
+        part_indices = [(unit, index) for unit in parts for index, part in enumerate(parts[unit]) if not part.reason]
+        chosen = [parts[unit][index] for unit, index in part_indices]
+        features, reasons = self._features(chosen, [request.modes[unit] for unit, _ in part_indices])
         for row, reason in reasons.items():
             if not reason.endswith(finite.NO_FINITE_NUMBERS):
-                self._errors[places[row][0]] = AudioError(reason)
-        modes = {row: request.modes[unit] for row, (unit, _) in enumerate(places) if row not in reasons}
+                self._errors[part_indices[row][0]] = AudioError(reason)
+        modes = {row: request.modes[unit] for row, (unit, _) in enumerate(part_indices) if row not in reasons}
         answered = request.answered(chosen, modes, features)
-        by_place = dict(zip((places[row] for row in modes), answered))
+        by_index = dict(zip((part_indices[row] for row in modes), answered))
         return {
             unit: [
-                by_place.get((unit, index)) or request.unanswered(part, part.reason or NOT_FINITE)
+                by_index.get((unit, index)) or request.unanswered(part, part.reason or NOT_FINITE)
                 for index, part in enumerate(parts[unit])
             ]
             for unit in parts

@@ -156,16 +156,16 @@ def evaluated(
     return Evaluated(condition, evaluations, exposure, unseen, by_group, unfamiliar)
 
 
-def _check_groups(recognizer: Recognizer, utterances: Sequence[Utterance], asked: Grouping) -> None:
+def _check_groups(recognizer: Recognizer, utterances: Sequence[Utterance], grouping: Grouping) -> None:
     """Errors: UserError for a column that no utterance has that may be scored."""
-    if asked.groups:
+    if grouping.groups:
         names = recognizer.attributes
         scored = [
             row
             for row in utterances
             if row.emotion in recognizer.labels or any(getattr(row, name) is not None for name in names)
         ]
-        check_columns(asked.groups, scored)
+        check_columns(grouping.groups, scored)
 
 
 def _evaluations(

@@ -85,14 +85,14 @@ def answers(
     answered_by = [ALL] * len(order)
     by_row = {row: branches[-1] if mode == "target" else mode for row, mode in modes.items()}
     for mode in dict.fromkeys(by_row.values()):
-        places = [index for index, row in enumerate(order) if by_row[row] == mode]
-        rows = [order[index] for index in places]
+        positions = [index for index, row in enumerate(order) if by_row[row] == mode]
+        rows = [order[index] for index in positions]
         if isinstance(mode, Branch):
-            values[places] = _branch_answers(mode, utterances, rows, features[mode.adapters])
-            chosen = [branches.index(mode)] * len(places)
+            values[positions] = _branch_answers(mode, utterances, rows, features[mode.adapters])
+            chosen = [branches.index(mode)] * len(positions)
         else:
-            values[places], chosen = _joint_answers(recognizer, utterances, mode, rows, features)
-        for index, branch in zip(places, chosen):
+            values[positions], chosen = _joint_answers(recognizer, utterances, mode, rows, features)
+        for index, branch in zip(positions, chosen):
             answered_by[index] = branch
     return values, answered_by
 
@@ -114,11 +114,11 @@ def unfamiliarity(
     average = recognizer.average if ALL in answered_by else None
     for index, branch in enumerate(recognizer.branches):
         for answered, adapters in ((index, branch.adapters), (ALL, average)):
-            places = [place for place, number in enumerate(answered_by) if number == answered]
-            if places:
-                rows = [order[place] for place in places]
+            positions = [position for position, number in enumerate(answered_by) if number == answered]
+            if positions:
+                rows = [order[position] for position in positions]
                 measured = _branch_unfamiliarity(branch, utterances, rows, features[adapters])
-                values[places] = torch.minimum(values[places], measured)
+                values[positions] = torch.minimum(values[positions], measured)
     return [value if value < torch.inf else None for value in values.tolist()]
 
 
@@ -136,12 +136,12 @@ def inputs_of_branches(
     order = list(modes)
     inputs: list[tuple[Tensor, Domain] | None] = [None] * len(order)
     for index, branch in enumerate(recognizer.branches):
-        places = [place for place, number in enumerate(answered_by) if number == index]
-        rows = [order[place] for place in places]
+        positions = [position for position, number in enumerate(answered_by) if number == index]
+        rows = [order[position] for position in positions]
         for domain, inside, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
-            pooled = torch.stack([features[branch.adapters][rows[place]] for place in inside])
-            for place, x in zip(inside, branch.normalised(pooled, domain, speakers, texts)):
-                inputs[places[place]] = x, domain
+            pooled = torch.stack([features[branch.adapters][rows[position]] for position in inside])
+            for position, x in zip(inside, branch.normalised(pooled, domain, speakers, texts)):
+                inputs[positions[position]] = x, domain
     return inputs
 
 
@@ -219,14 +219,14 @@ def _branch_answers(
     """(N, C + K) for the utterances in N rows, each by the domain of its corpus or language."""
     values = torch.empty(len(rows), len(branch.spec.labels) + len(branch.spec.attributes))
     if branch.spec.frames:
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             domain = branch.domain(utterances[row].corpus, utterances[row].language)
-            values[place] = branch.answers_to_frames(features[row], domain)[0]
+            values[position] = branch.answers_to_frames(features[row], domain)[0]
         return values
-    for domain, places, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
+    for domain, positions, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
         for block in _blocks(speakers):
-            inside = [places[index] for index in block]
-            pooled = torch.stack([features[rows[place]] for place in inside])
+            inside = [positions[index] for index in block]
+            pooled = torch.stack([features[rows[position]] for position in inside])
             who, what = [speakers[index] for index in block], [texts[index] for index in block]
             values[inside] = branch.answers(pooled, domain, who, what)
     return values
@@ -257,9 +257,9 @@ def _branch_unfamiliarity(
     values = torch.full((len(rows),), torch.inf)
     if branch.familiarity is None:
         return values
-    for domain, places, _, _ in by_domain(branch, [utterances[row] for row in rows]):
-        pooled = torch.stack([features[rows[index]] for index in places])
-        values[places] = branch.familiarity.unfamiliarity(branch.normalised(pooled, domain, None))
+    for domain, positions, _, _ in by_domain(branch, [utterances[row] for row in rows]):
+        pooled = torch.stack([features[rows[index]] for index in positions])
+        values[positions] = branch.familiarity.unfamiliarity(branch.normalised(pooled, domain, None))
     return values
 
 

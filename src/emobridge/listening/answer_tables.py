@@ -145,13 +145,15 @@ def _web_mushra(table: OpenedTable) -> Iterator[TableAnswer]:
     comes again.
     """
     ratings = [name for name in table.columns if _RATING.fullmatch(name)]
-    asked = [name for name in table.columns if name not in _MUSHRA_OWN and name not in ratings]
-    names_people = any(fold_name(name) in (*ANSWER_COLUMNS["listener"], *_PEOPLE) for name in (*asked, *table.columns))
-    further = {field: name for field, name in _columns(tuple(asked)).items() if field in _OF_LISTENERS}
+    questions = [name for name in table.columns if name not in _MUSHRA_OWN and name not in ratings]
+    names_people = any(
+        fold_name(name) in (*ANSWER_COLUMNS["listener"], *_PEOPLE) for name in (*questions, *table.columns)
+    )
+    further = {field: name for field, name in _columns(tuple(questions)).items() if field in _OF_LISTENERS}
     session, last, items = 0, "", set[tuple[str, str]]()
     for line, row in table.rows():
         item = _text(row.get("trial_id")), _text(row.get("stimuli"))
-        participant = json.dumps([_text(row.get(name)) for name in ("session_uuid", *asked)])
+        participant = json.dumps([_text(row.get(name)) for name in ("session_uuid", *questions)])
         if not names_people:
             if participant != last or item in items:
                 session, last, items = session + 1, participant, set()

@@ -96,9 +96,9 @@ def cells_of_model(
         if any(item.id in fold for fold in folds):
             by_language.setdefault(cell_language(item.language), []).append(item)
     scored = []
-    for language, heard in by_language.items():
+    for language, presented in by_language.items():
         everything = [item for item in items if cell_language(item.language) == language]
-        answered = [item for item in heard if all(item.id in fold for fold in folds)]
+        answered = [item for item in presented if all(item.id in fold for fold in folds)]
         if not answered:
             raise UserError(f"model {model.name}: its {len(folds)} files answer no item of {language} in common")
         scored.append(_scored_cell(model, folds, answered, len(everything), emotions))
@@ -209,8 +209,8 @@ def _cell_of_counts(
     labels = tuple(dict.fromkeys(true for true, _ in counts))
     matrix = np.array([[counts[true, predicted] for predicted in labels] for true in labels], dtype=float)
     name = f"{model.name}, {key[0]}, {key[1]} target labels" if is_named else model.name
-    heard = Counter(item.emotion for item in items)
-    folds = {n / heard[label] if heard[label] else 0.0 for label, n in zip(labels, matrix.sum(1)) if n}
+    presented = Counter(item.emotion for item in items)
+    folds = {n / presented[label] if presented[label] else 0.0 for label, n in zip(labels, matrix.sum(1)) if n}
     if len(folds) != 1 or not min(folds).is_integer():
         answers = ", ".join(f"{label} {int(n)}" for label, n in zip(labels, matrix.sum(1)))
         on_note.append(f"Counts of {name} are of other items than listeners heard, or not of all ({answers}).")

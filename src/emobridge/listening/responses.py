@@ -45,23 +45,23 @@ class AnswerSet:
 
 
 def read_answers(
-    place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = (), strict: bool = False
+    source: str | Path, items: str | Path = "", *, buttons: Sequence[str] = (), strict: bool = False
 ) -> AnswerSet:
     """The answers of a study.
 
-    place: the folder of a study, a table of answers, or a folder of tables (one participant a file, as jsPsych has it).
+    source: the folder of a study, a table of answers, or a folder of tables (a participant a file, as jsPsych has it).
     items: of tables, where the truth stands: a manifest, or the folder of a study; without it the tables have a column
     `truth`. buttons: the answers that numbered buttons stand for, in their order. strict: a table of a folder that
     cannot be read raises, and is not left out.
     Errors: UserError where nothing can be read, no answer is about an item, or the truth is not known.
     """
-    place = Path(place)
-    if (place / STUDY_FILE).is_file():
-        return _answers_of_study(place)
-    files = _tables_at(place)
+    source = Path(source)
+    if (source / STUDY_FILE).is_file():
+        return _answers_of_study(source)
+    files = _tables_at(source)
     truth = _items_at(Path(items)) if str(items) else None
-    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(
-        files, may_skip=place.is_dir() and not strict
+    return _TableReader(source.stem or source.name, truth, tuple(buttons)).read(
+        files, may_skip=source.is_dir() and not strict
     )
 
 
@@ -95,28 +95,28 @@ def _answers_of_study(folder: Path) -> AnswerSet:
     )  # fmt: skip
 
 
-def _tables_at(place: Path) -> list[Path]:
+def _tables_at(source: Path) -> list[Path]:
     """A file, or the tables of a folder by their names. Errors: UserError."""
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        raise UserError(f"{place}: no such file or folder; expected the folder of a study, or a table of answers")
-    files = sorted(path for path in place.iterdir() if path.suffix.lower() in ANSWER_SUFFIXES and path.is_file())
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise UserError(f"{source}: no such file or folder; expected the folder of a study, or a table of answers")
+    files = sorted(path for path in source.iterdir() if path.suffix.lower() in ANSWER_SUFFIXES and path.is_file())
     if not files:
-        raise UserError(f"{place}: holds neither {STUDY_FILE} nor a table of answers (.csv, .json ...)")
+        raise UserError(f"{source}: holds neither {STUDY_FILE} nor a table of answers (.csv, .json ...)")
     return files
 
 
-def _items_at(place: Path) -> tuple[tuple[str, ...], tuple[ListeningItem, ...]]:
+def _items_at(source: Path) -> tuple[tuple[str, ...], tuple[ListeningItem, ...]]:
     """The emotions that listeners chose from, () where that is not known, and the items. Errors: UserError."""
-    if (place / STUDY_FILE).is_file() or place.name == STUDY_FILE:
+    if (source / STUDY_FILE).is_file() or source.name == STUDY_FILE:
         from emobridge.listening.study import read_study
 
-        study = read_study(place if place.is_dir() else place.parent)
+        study = read_study(source if source.is_dir() else source.parent)
         return study.emotions, study.items
-    items = tuple(_item_of(row) for row in read_manifest(place) if row.emotion is not None)
+    items = tuple(_item_of(row) for row in read_manifest(source) if row.emotion is not None)
     if not items:
-        raise UserError(f"{place}: no utterance has an emotion; expected the truth of each item")
+        raise UserError(f"{source}: no utterance has an emotion; expected the truth of each item")
     return (), items
 
 

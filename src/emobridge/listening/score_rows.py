@@ -21,15 +21,15 @@ def cell_scores(
     cell: ListenerCell, listeners: Sequence[ScoredListener], items: Sequence[ListeningItem]
 ) -> Iterator[Score]:
     """Every measure of classes and recall by emotion as means over listeners, agreement, EDER, UA of each listener."""
-    heard = [item for item in items if cell_language(item.language) == cell.language]
+    presented = [item for item in items if cell_language(item.language) == cell.language]
     by_number = {scored.row.number: scored for scored in listeners}
-    counts = np.array([listener_counts(by_number[number], heard, cell.labels) for number in cell.listeners])
+    counts = np.array([listener_counts(by_number[number], presented, cell.labels) for number in cell.listeners])
     if len(counts):
         for measure in all_measures("classes"):
             yield _score(cell, measure.name, mean_of(measure.value(counts).tolist(), within=measure.range))
         recalls = recall_by_class(counts)
         for index, label in enumerate(cell.labels):
-            if any(item.emotion == label for item in heard):
+            if any(item.emotion == label for item in presented):
                 yield _score(cell, f"{RECALL} {label}", mean_of(recalls[:, index].tolist(), within=(0, 1)))
     for name, agreement in (("Fleiss' kappa", cell.kappa), ("Krippendorff's alpha", cell.alpha)):
         if agreement.items:

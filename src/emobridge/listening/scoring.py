@@ -69,17 +69,17 @@ def relation_of(listener: Listener, language: str, second_languages: Sequence[st
 
     A second language is one that the listener lists among the others, English too by its own question.
     """
-    heard, native = primary_language(language), _native(listener)
-    if not native or heard == NO_LANGUAGE:
+    primary, native = primary_language(language), _native(listener)
+    if not native or primary == NO_LANGUAGE:
         return ""
-    if native == heard:
+    if native == primary:
         return "mono"
     listed = listener.answers.get("languages", ())
     spoken = {primary_language(text.partition(":")[0]) for text in ([listed] if isinstance(listed, str) else listed)}
     spoken |= {primary_language(tag) for tag in second_languages}
     if listener.answers.get("english", "none") not in ("none", ""):
         spoken.add("en")
-    return "trans" if heard in spoken else "cross"
+    return "trans" if primary in spoken else "cross"
 
 
 def name_of_group(listener: Listener) -> str:
@@ -127,9 +127,9 @@ def cells_of(
     by_language: dict[str, list[ListeningItem]] = {}
     for item in items:
         by_language.setdefault(cell_language(item.language), []).append(item)
-    for language, heard in by_language.items():
+    for language, presented in by_language.items():
         for scored in listeners:
-            if not scored.row.excluded and any(item.id in scored.responses for item in heard):
+            if not scored.row.excluded and any(item.id in scored.responses for item in presented):
                 setting = relation_of(scored.listener, language, rules.second_languages)
                 members.setdefault((language, setting, scored.row.who), []).append(scored)
     order = {setting: rank for rank, setting in enumerate(("mono", "trans", "cross", ""))}
@@ -177,10 +177,10 @@ def _ua_by_language(items: Sequence[ListeningItem], responses: Mapping[str, Resp
     """UA over the emotions that the items of a language have; NaN where an item of an emotion was never answered."""
     values = []
     for language in dict.fromkeys(cell_language(item.language) for item in items):
-        heard = [item for item in items if cell_language(item.language) == language]
-        answered = [item for item in heard if item.id in responses]
+        presented = [item for item in items if cell_language(item.language) == language]
+        answered = [item for item in presented if item.id in responses]
         truth = [item.emotion for item in answered]
-        is_whole = set(truth) == {item.emotion for item in heard}
+        is_whole = set(truth) == {item.emotion for item in presented}
         predicted = [responses[item.id].emotion for item in answered]
         labels = tuple(dict.fromkeys((*truth, *predicted)))
         values.append((language, Ua()(truth, predicted, labels=labels) if is_whole else np.nan))

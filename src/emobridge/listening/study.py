@@ -264,18 +264,18 @@ def rules_of(values: Any, where: str) -> tuple[Rule, ...]:
     """The rules in plain values, of which the types are checked. Errors: UserError that begins with `where`."""
     rules = []
     for number, table in enumerate(_list(values, f"{where}: rules"), 1):
-        place = f"{where}: rule {number}"
-        table = _mapping(table, place)
+        rule_title = f"{where}: rule {number}"
+        table = _mapping(table, rule_title)
         value = table.pop("value", None)
-        rule = from_mapping({**table, "value": ()}, place, Rule)
+        rule = from_mapping({**table, "value": ()}, rule_title, Rule)
         if isinstance(value, str):
             value = [value]
         if isinstance(value, list) and all(isinstance(text, str) for text in value):
             rules.append(replace(rule, value=tuple(value)))
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            rules.append(replace(rule, value=_float(value, f"{place}: value")))
+            rules.append(replace(rule, value=_float(value, f"{rule_title}: value")))
         else:
-            raise UserError(f"{place}: value: expected a number or a list of words")
+            raise UserError(f"{rule_title}: value: expected a number or a list of words")
     return tuple(rules)
 
 

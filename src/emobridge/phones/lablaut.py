@@ -42,8 +42,8 @@ def read_lablaut(path: Path) -> list[tuple[float, float, str]]:
 
 
 def _marks(path: Path) -> list[tuple[float, str]]:
-    head, found, body = read_text(path).partition("\n#")
-    if not found:
+    head, separator, body = read_text(path).partition("\n#")
+    if not separator:
         raise UserError(f"{path}: no label file of EMO-DB; expected a line '#' before the labels")
     first = head.count("\n") + 2
     marks = []

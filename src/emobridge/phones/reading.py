@@ -121,9 +121,9 @@ class _Files:
         if suffix is None:
             raise UserError(f"{path}: of none of the formats {', '.join(READERS)}")
         if suffix != ".ctm":
-            found = READERS[suffix](path)
-            assert not isinstance(found, Mapping)
-            return found
+            alignment = READERS[suffix](path)
+            assert not isinstance(alignment, Mapping)
+            return alignment
         shared = self._utterances(path)
         for name in _names(utterance):
             if name in shared:

@@ -105,9 +105,11 @@ def _described(name: str, source: str, options: dict[str, Option], encoder: Enco
 
 def _absent(name: str, source: str, options: dict[str, Option]) -> ProbedEncoder:
     preset = next((entry for entry in presets().values() if source in (entry.name, entry.hub, entry.where)), None)
-    layers, width, place = (preset.layers + 1, preset.width, preset.place) if preset else (0, 0, f"{source} on the hub")
+    layers, width, address = (
+        (preset.layers + 1, preset.width, preset.place) if preset else (0, 0, f"{source} on the hub")
+    )
     words = tuple(options.items())
-    return ProbedEncoder(name, source, "pretrained", False, words, layers, width, first_block=1, absent_at=place)
+    return ProbedEncoder(name, source, "pretrained", False, words, layers, width, first_block=1, absent_at=address)
 
 
 def statistics_of(encoder: Encoder) -> tuple[str, ...]:

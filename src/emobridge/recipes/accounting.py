@@ -25,7 +25,7 @@ class Account:
 
 def account(recipe: Recipe) -> Account:
     """Where the numbers of its paper stand in one recipe; those that others show are in neither part."""
-    cells = places(recipe)
+    cells = scores_by_number(recipe)
     reasons: dict[str, list[str]] = {}
     for filtered in (True, False):  # an entry without filters takes what remains
         before = set(reasons)
@@ -38,7 +38,7 @@ def account(recipe: Recipe) -> Account:
     return Account(cells, {key: tuple(texts) for key, texts in reasons.items()})
 
 
-def places(recipe: Recipe) -> dict[str, tuple[ScoreKey, ...]]:
+def scores_by_number(recipe: Recipe) -> dict[str, tuple[ScoreKey, ...]]:
     """The scores of a recipe by the id of the published number that stands beside them, in the recipe's order."""
     cells: dict[str, list[ScoreKey]] = {}
     taken: set[tuple[int, RowsEntry, str, str]] = set()
@@ -59,7 +59,7 @@ def numbers_at(recipe: Recipe) -> dict[ScoreKey, list[PublishedRow]]:
     """The published numbers that stand beside each score of a recipe."""
     rows = {row.id: row for row in numbers_of(recipe.paper)}
     numbers: dict[ScoreKey, list[PublishedRow]] = {}
-    for key, cells in places(recipe).items():
+    for key, cells in scores_by_number(recipe).items():
         for cell in cells:
             numbers.setdefault(cell, []).append(rows[key])
     return numbers
@@ -136,6 +136,6 @@ def output_lines(recipe: Recipe, folder: Path) -> tuple[list[str], list[str]]:
 
 def tables_made(recipe: Recipe) -> list[str]:
     """The tables of which a number stands beside a score, and the outputs, by name."""
-    cells = places(recipe)
+    cells = scores_by_number(recipe)
     tables = [row.table for row in numbers_of(recipe.paper) if row.id in cells]
     return list(dict.fromkeys((*tables, *(output.name for output in recipe.outputs))))

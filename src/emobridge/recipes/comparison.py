@@ -115,14 +115,14 @@ def _starred(
                        row.measure)  # fmt: skip
         return seeds.get(key, ())
 
-    def place(row: ComparedRow) -> tuple[str, ...]:
+    def compared_with(row: ComparedRow) -> tuple[str, ...]:
         return row.table, row.encoder, row.source, row.target, row.side, row.measure
 
-    reference = {place(row): values(row) for row in rows if row.method == rule.against}
+    reference = {compared_with(row): values(row) for row in rows if row.method == rule.against}
     return [
         row
         if row.method == rule.against
-        else replace(row, our_stars=star(rule, values(row), reference.get(place(row), ())))
+        else replace(row, our_stars=star(rule, values(row), reference.get(compared_with(row), ())))
         for row in rows
     ]
 

@@ -59,7 +59,7 @@ def narrow_grids(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunOptions:
     """Where the grids of a study go."""
 
     out: Path
@@ -76,7 +76,7 @@ def grids_of(
     manifests: Mapping[str, str],
     encoders: Mapping[str, str],
     counts: Sequence[CorpusCounts],
-    place: Place,
+    options: RunOptions,
     *,
     unsampled: Mapping[str, str] | None = None,
 ) -> tuple[dict[tuple[str, str], Budget], list[str]]:
@@ -90,7 +90,7 @@ def grids_of(
     labels = labels_of(request.data)
     whole = manifests if unsampled is None else unsampled
     wrong, problems = miscounted_corpora(
-        study.corpora, whole, counts, labels, other_sizes=place.other_sizes, rated=request.data.attributes_only
+        study.corpora, whole, counts, labels, other_sizes=options.other_sizes, rated=request.data.attributes_only
     )
     here = [name for name in study.source if name in manifests]
     by_speaker = not (request.split.share_speakers or request.split.predefined)
@@ -98,20 +98,20 @@ def grids_of(
     nameless = [name for name in here if by_speaker and name not in alone and not _has_speakers(manifests[name])]
     problems += [f"corpus {name}: no source here, for some of its speakers are not known" for name in nameless]
     source = [name for name in here if name not in nameless]
-    excluded = set() if place.other_sizes else set(wrong)
+    excluded = set() if options.other_sizes else set(wrong)
     if not source or excluded & set(source):
         return {}, problems
     absent = [name for name in study.source if name not in source]
     if absent:
         difference = f"{', '.join(source)} without {', '.join(absent)}"
         problems.append(f"the source is {difference}: published numbers are of {', '.join(study.source)}")
-    split = request.split if place.seeds is None else replace(request.split, seeds=place.seeds)
+    split = request.split if options.seeds is None else replace(request.split, seeds=options.seeds)
     paths = tuple(manifests[name] for name in source)
     grids = {}
     for target in (name for name in study.targets if name in manifests and name not in excluded):
         data = replace(request.data, labels=labels, source=paths, target=manifests[target])
         own_split = replace(split, by_utterance=corpus_names(alone, (*source, target), manifests))
-        grid = replace(request, data=data, split=own_split, stages=place.stages)
+        grid = replace(request, data=data, split=own_split, stages=options.stages)
         try:
             speech, _ = read_speech(data, labels, share_speakers=split.share_speakers)
             check_budgets(grid, speech)
@@ -119,8 +119,8 @@ def grids_of(
             problems.append(f"corpus {target}: {error}")
             continue
         for name, path in encoders.items():
-            out = str(place.out / f"{target}-{name}")
-            output = Output(out=out, store=place.store, jobs=place.jobs, cluster=place.cluster)
+            out = str(options.out / f"{target}-{name}")
+            output = Output(out=out, store=options.store, jobs=options.jobs, cluster=options.cluster)
             narrowed = replace(grid, features=replace(request.features, encoder=path), output=output)
             grids[target, name] = without_useless(narrowed)  # the studies of a recipe share settings
     return grids, problems
@@ -190,7 +190,7 @@ def miscounts(
     pairs += [("utterances", counts.utterances, len(rows))] if counts.utterances else []
     pairs += [("emotions", counts.classes, len(emotions))] if counts.classes else []
     pairs += [(f"split {split}", count, splits[split]) for split, count in counts.splits]
-    return [f"{name}: expected {count}, found {found}" for name, count, found in pairs if count != found]
+    return [f"{name}: expected {count}, found {counted}" for name, count, counted in pairs if count != counted]
 
 
 def _has_speakers(manifest: str) -> bool:

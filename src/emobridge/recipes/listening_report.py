@@ -64,12 +64,12 @@ def score_tests(
     for part in prepared:
         if part.test.name not in answers:
             continue
-        place = answers[part.test.name]
-        is_study = (place / STUDY_FILE).is_file()
-        if is_study and study_digest(read_study(place)) != study_digest(part.study):
-            raise UserError(f"{place}: holds other items than {part.folder}; expected answers to these")
+        answers_path = answers[part.test.name]
+        is_study = (answers_path / STUDY_FILE).is_file()
+        if is_study and study_digest(read_study(answers_path)) != study_digest(part.study):
+            raise UserError(f"{answers_path}: holds other items than {part.folder}; expected answers to these")
         request = ResultsRequest(
-            study=str(place),
+            study=str(answers_path),
             items="" if is_study else str(part.folder),
             out=str(part.folder / "results"),
             model=() if part.study.wants_segment else tuple(models),

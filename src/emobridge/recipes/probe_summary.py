@@ -149,19 +149,19 @@ def measured_cells(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, Score]
         scores = _scores(recipe, run)
         shown = _shown_layers(scores)
         pairs = ((_cell_of(recipe, run, score), score) for score in scores if score.layer == shown[_probe(score)])
-        found = {cell: score for cell, score in pairs if cell}
-        cells |= found | _means(recipe, run, found)
+        scored = {cell: score for cell, score in pairs if cell}
+        cells |= scored | _means(recipe, run, scored)
     return cells
 
 
-def _means(recipe: Recipe, run: Run, found: Mapping[ScoreKey, Score]) -> dict[ScoreKey, Score]:
+def _means(recipe: Recipe, run: Run, scored: Mapping[ScoreKey, Score]) -> dict[ScoreKey, Score]:
     """The mean over the corpora of a study by its cell. Corpora have other speakers: errors are independent."""
     study = next(study for study in recipe.studies if study.name == run.study.name)
     names = study.settings.corpora
     together = "+".join(names)
     means = {}
-    for cell in found:
-        scores = [found.get(replace(cell, source=name, target=name)) for name in names]
+    for cell in scored:
+        scores = [scored.get(replace(cell, source=name, target=name)) for name in names]
         if len(names) > 1 and all(scores):
             present = [score for score in scores if score]
             value, n = sum(score.value for score in present) / len(present), sum(score.n for score in present)

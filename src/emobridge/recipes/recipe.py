@@ -92,7 +92,7 @@ class RecipeCorpus:
     obtain: str = ""  # how to get it
 
     @property
-    def place(self) -> str:
+    def subfolder(self) -> str:
         """Where it is in the folder of all data."""
         return self.folder or self.corpus
 

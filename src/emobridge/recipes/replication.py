@@ -26,7 +26,7 @@ from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, fold_path, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.grids import Place, corpus_names, grids_of, miscounted_corpora, narrow_grids
+from emobridge.recipes.grids import RunOptions, corpus_names, grids_of, miscounted_corpora, narrow_grids
 from emobridge.recipes.items import draw_items, labels_of_recipe
 from emobridge.recipes.recipe import Recipe, RecipeCorpus, RecipeStudy
 from emobridge.settings import Budget
@@ -123,8 +123,8 @@ def corpora_in(recipe: Recipe, folder: Path) -> dict[str, Path]:
     by_key = {corpus_key(path.name): path for path in sorted(folder.iterdir(), reverse=True) if path.is_dir()}
     paths = {}
     for material in recipe.corpora:
-        exact = folder / material.place
-        paths[material.corpus] = exact if exact.is_dir() else by_key.get(corpus_key(material.place), exact)
+        exact = folder / material.subfolder
+        paths[material.corpus] = exact if exact.is_dir() else by_key.get(corpus_key(material.subfolder), exact)
     return paths
 
 
@@ -249,19 +249,21 @@ def find_encoders(
     return Available(tuple(available), tuple(missing), differing=tuple(differing))
 
 
-def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Place) -> tuple[list[Run], list[str]]:
+def runs_of(
+    recipe: Recipe, corpora: Available, encoders: Available, run_options: RunOptions
+) -> tuple[list[Run], list[str]]:
     """The studies that can run, each of several in a folder of its own in `out`; and all that is missing."""
     missing = dict(corpora.missing + encoders.missing + encoders.differing)
     runs, lines, idle = [], list(missing.values()), []
     for study in recipe.studies:
         absent = [missing[name] for name in (*study.settings.corpora, *study.settings.encoders) if name in missing]
         settings = study.settings
-        study_place = replace(place, out=place.out / study.name)
+        study_options = replace(run_options, out=run_options.out / study.name)
         if isinstance(settings, AdaptStudy):
-            study_place = replace(study_place, stages=str(place.out / "stages"))  # the studies share them
-            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, study_place)
+            study_options = replace(study_options, stages=str(run_options.out / "stages"))  # the studies share them
+            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, study_options)
         else:
-            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, study_place)
+            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, study_options)
         lines += problems
         idle += [f"study {study.name or recipe.name}: {why}"] if why else []
         other = {name: line for name, line in encoders.differing if name in study.settings.encoders}
@@ -271,7 +273,12 @@ def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Plac
 
 
 def _grid_runs(
-    recipe: Recipe, study: RecipeStudy, settings: AdaptStudy, corpora: Available, encoders: Available, place: Place
+    recipe: Recipe,
+    study: RecipeStudy,
+    settings: AdaptStudy,
+    corpora: Available,
+    encoders: Available,
+    run_options: RunOptions,
 ) -> tuple[list[Run], list[str], str]:
     """The grids of a study; a line for each thing that differs from the study; and why none can run, if so."""
     folders = {name: path.removeprefix(f"{name}=") for name, path in encoders.paths if name in settings.encoders}
@@ -281,7 +288,7 @@ def _grid_runs(
     if not folders:
         return [], [], "none of its encoders is here"
     grids, problems = grids_of(
-        settings, manifests, folders, recipe.counts, place, unsampled=dict(corpora.unsampled) or None
+        settings, manifests, folders, recipe.counts, run_options, unsampled=dict(corpora.unsampled) or None
     )
     apart = dict(corpora.items)
     for (target, name), grid in grids.items():
@@ -300,25 +307,25 @@ def _probe_runs(
     settings: ProbeSettings,
     corpora: Available,
     encoders: Available,
-    place: Place,
+    run_options: RunOptions,
 ) -> tuple[list[Run], list[str], str]:
     """The study; a line for each corpus that it cannot use; and why it cannot run, if so."""
     settings = replace(
         settings,
-        out=str(place.out),
-        store=place.store,
-        jobs=place.jobs,
-        cluster=place.cluster,
+        out=str(run_options.out),
+        store=run_options.store,
+        jobs=run_options.jobs,
+        cluster=run_options.cluster,
         labels=spell_emotions(settings.labels),
     )
-    settings = settings if place.seeds is None else replace(settings, seeds=place.seeds)
+    settings = settings if run_options.seeds is None else replace(settings, seeds=run_options.seeds)
     alone = corpus_names(settings.by_utterance, settings.corpora, dict(corpora.paths))
     settings = replace(settings, by_utterance=alone)
     manifests = dict(corpora.paths)
     wrong, differences = miscounted_corpora(
-        settings.corpora, manifests, recipe.counts, settings.labels, other_sizes=place.other_sizes
+        settings.corpora, manifests, recipe.counts, settings.labels, other_sizes=run_options.other_sizes
     )
-    excluded = {} if place.other_sizes else wrong
+    excluded = {} if run_options.other_sizes else wrong
     possible = {name: path for name, path in manifests.items() if name not in excluded}
     usable, problems = _usable_corpora(settings, possible)
     problems = differences + problems

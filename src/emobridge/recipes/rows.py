@@ -234,21 +234,21 @@ def _cells_of(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[Sco
         return
     for encoder in scope.encoders.get(entry.system, ()):
         if row.encoder in (encoder, NOT_STATED):
-            for source, target, budget, side in _places(entry, row, scope):
+            for source, target, budget, side in _cells(entry, row, scope):
                 yield ScoreKey(scope.study, entry.system, encoder, source, target, budget, side, measure)
 
 
-def _places(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
+def _cells(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
     """Source, target, budget and side of the scores that a number belongs to."""
     if scope.is_heard:
         yield from (
             ("", corpus, "", "target") for corpus in scope.targets if corpus_key(corpus) == corpus_key(row.target)
         )
     else:
-        yield from _grid_places(entry, row, scope) if scope.source else _probe_places(row, scope)
+        yield from _grid_cells(entry, row, scope) if scope.source else _probe_cells(row, scope)
 
 
-def _probe_places(row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
+def _probe_cells(row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
     """Source, target, budget and side of the scores in language that a number belongs to."""
     if row.source != row.target:
         return
@@ -261,7 +261,7 @@ def _probe_places(row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, s
         yield together, together, "all", "target"
 
 
-def _grid_places(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
+def _grid_cells(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
     """Source, target, budget and side of the scores across languages that a number belongs to."""
     source, keys = "+".join(scope.source), set(map(corpus_key, scope.source))
     mono = isinstance(row, Published) and row.source == row.target

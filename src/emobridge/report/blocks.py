@@ -73,11 +73,11 @@ def figure(svg: str, table: Table, file: str = "") -> Figure | Table:
 
 def without_empty_columns(table: Table) -> Table:
     """The table without the columns that no row has anything in; as it is where it has no rows."""
-    kept = [index for index in range(len(table.columns)) if any(row[index] for row in table.rows)]
-    if not table.rows or len(kept) == len(table.columns):
+    filled = [index for index in range(len(table.columns)) if any(row[index] for row in table.rows)]
+    if not table.rows or len(filled) == len(table.columns):
         return table
-    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[index] for index in kept), rows=rows)
+    rows = tuple(tuple(row[index] for index in filled) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[index] for index in filled), rows=rows)
 
 
 def stamp_of(synthetic: bool, constructed: bool = False) -> str:

@@ -54,7 +54,7 @@ def scale_plot(groups: Sequence[tuple[str, Sequence[ScaleRow]]], *, chance: floa
     axes.axvline(100 * chance, color=INK, ls="--", lw=0.8, alpha=0.6)
     axes.annotate("chance", (100 * chance, 1), (3, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
                   fontsize=8, alpha=0.8)  # fmt: skip
-    axes.set_yticks([place for place, _ in ticks], [name for _, name in ticks])
+    axes.set_yticks([position for position, _ in ticks], [name for _, name in ticks])
     axes.set_ylim(y - 0.6, -0.6)
     axes.set_xlim(0, 101)
     axes.set_xlabel("UA (per cent)")
@@ -68,8 +68,8 @@ def _spread(dots: Sequence[float]) -> list[tuple[float, float]]:
     seen: dict[int, int] = {}
     spread = []
     for value in sorted(dots):
-        place = round(100 * value)
-        number = seen.get(place, 0)
-        seen[place] = number + 1
+        position = round(100 * value)
+        number = seen.get(position, 0)
+        seen[position] = number + 1
         spread.append((value, 0.07 * number if number < 4 else 0.0))
     return spread

@@ -40,7 +40,7 @@ class Pseudonyms:
     texts: Mapping[str, str]  # whatever may stand within a sentence: names, paths and parts of them
 
     @classmethod
-    def of(cls, utterances: Sequence[Utterance], request: Any = None, places: Sequence[str] = ()) -> Pseudonyms:
+    def of(cls, utterances: Sequence[Utterance], request: Any = None, manifests: Sequence[str] = ()) -> Pseudonyms:
         """From all utterances of a run, the request whose options name places, and further manifests by their paths."""
         ids = _numbered("recording", (row.id for row in utterances))
         people = ((row.corpus, row.speaker) for row in utterances if row.speaker is not None)
@@ -51,7 +51,7 @@ class Pseudonyms:
         }
         own = (row.corpus for row in utterances if plugin_of(row.corpus) is None)
         texts = _numbered("corpus", own)
-        for option, paths in (*_places_of(request), ("manifest", places)):
+        for option, paths in (*_places_of(request), ("manifest", manifests)):
             texts |= _place_names(option, paths)
         for path, name in files.items():
             texts |= {path: name, os.path.basename(path): name, Path(path).stem: Path(name).stem}
@@ -67,8 +67,8 @@ class Pseudonyms:
 
     def clean(self, value: Cleaned) -> Cleaned:
         """A record, a request or plain values with pseudonyms in every text; folders of this machine are left out."""
-        found = {text for whole in _texts_in(value) for text in self._in(whole)}
-        pattern = re.compile("|".join(_bounded(text) for text in sorted(found, key=len, reverse=True)) or r"(?!)")
+        names = {text for whole in _texts_in(value) for text in self._in(whole)}
+        pattern = re.compile("|".join(_bounded(text) for text in sorted(names, key=len, reverse=True)) or r"(?!)")
 
         def cleaned(text: str) -> str:
             return portable(pattern.sub(lambda match: self.texts[match[0]], text))

@@ -26,7 +26,7 @@ def waveform_png(picture: SoundPicture) -> bytes:
     rows = np.linspace(1, -1, WAVE_HEIGHT)[:, None]
     half = 1 / WAVE_HEIGHT  # a column of silence is a line
     inside = (rows <= picture.high / largest + half) & (rows >= picture.low / largest - half)
-    colour = [int(COLOURS[1][place : place + 2], 16) for place in (1, 3, 5)]
+    colour = [int(COLOURS[1][first : first + 2], 16) for first in (1, 3, 5)]
     pixels = np.zeros((*inside.shape, 4), np.uint8)
     pixels[inside] = (*colour, 255)
     file = io.BytesIO()

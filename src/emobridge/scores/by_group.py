@@ -12,20 +12,20 @@ from emobridge.types import Utterance
 
 
 def results_by_group(
-    evaluation: Scorable, utterances: Sequence[Utterance], asked: Grouping, *, baseline: Scorable | None = None
+    evaluation: Scorable, utterances: Sequence[Utterance], grouping: Grouping, *, baseline: Scorable | None = None
 ) -> tuple[GroupResult, ...]:
     """The scores of the groups of each column.
 
-    utterances: what `evaluation.utterances` are indices in. asked: its columns; by default gender and age, where two
+    utterances: what `evaluation.utterances` are indices in. grouping: its columns; by default gender and age, where two
     groups have two speakers each or more. baseline: as `score_groups` takes it.
     """
-    columns = DEFAULT_COLUMNS if asked.groups is None else asked.groups
+    columns = DEFAULT_COLUMNS if grouping.groups is None else grouping.groups
     results = []
     for column in columns:
         rows = [utterances[row] for row in evaluation.utterances]
-        groups = groups_of([group_of(row, column, asked.age_groups) for row in rows])
+        groups = groups_of([group_of(row, column, grouping.age_groups) for row in rows])
         result = score_groups(evaluation, column, groups, baseline=baseline)
-        if asked.groups is not None or _can_be_compared(result):
+        if grouping.groups is not None or _can_be_compared(result):
             results.append(result)
     return tuple(results)
 

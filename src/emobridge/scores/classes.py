@@ -178,8 +178,8 @@ def _clusters(
     size = classes * classes
     cells = truth * classes + predictions  # (S, N)
     single = np.bincount(owner)[owner] == 1
-    groups, place = np.unique(owner[~single], return_inverse=True)
-    flat = [np.bincount(place * size + row, minlength=len(groups) * size) for row in cells[:, ~single]]
+    groups, group_index = np.unique(owner[~single], return_inverse=True)
+    flat = [np.bincount(group_index * size + row, minlength=len(groups) * size) for row in cells[:, ~single]]
     several = np.stack(flat).reshape(len(cells), len(groups), size)
     patterns, copies = np.unique(cells[:, single], axis=1, return_counts=True)  # (S, P)
     alone = np.zeros((*patterns.shape, size))

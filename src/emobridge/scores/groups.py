@@ -132,9 +132,9 @@ class _Cells:
         if isinstance(evaluation, AttributeEvaluation):
             return self
         mask = np.array([label in labels for label in evaluation.labels], dtype=float)
-        kept = np.flatnonzero((self.sizes * mask).sum(1) > 0)
-        counts = self.counts[:, kept] * mask[:, None]
-        return _Cells(tuple(self.owners[index] for index in kept), counts, self.sizes[kept] * mask)
+        present = np.flatnonzero((self.sizes * mask).sum(1) > 0)
+        counts = self.counts[:, present] * mask[:, None]
+        return _Cells(tuple(self.owners[index] for index in present), counts, self.sizes[present] * mask)
 
 
 def _cells(evaluation: Scorable, rows: Sequence[int]) -> _Cells:
@@ -208,16 +208,16 @@ def _jackknife_of(evaluation: Scorable, measure: Measure, cells: _Cells) -> Jack
 def _minus(evaluation: Scorable, measure: Measure, parts: Sequence[_Cells]) -> Jackknife:
     """The gap of two groups, its `without` so that the jackknife's own variance is V of the head of this file."""
     owners = {owner: index for index, owner in enumerate(dict.fromkeys((*parts[0].owners, *parts[1].owners)))}
-    places = [[owners[owner] for owner in part.owners] for part in parts]
+    columns = [[owners[owner] for owner in part.owners] for part in parts]
     first, second = (_jackknife_of(evaluation, measure, part) for part in parts)
     seeds = first.seeds - second.seeds
     moved = np.zeros((len(seeds), len(owners), seeds.shape[-1]))
     sizes = []
-    for scored, place, sign in ((first, places[0], 1), (second, places[1], -1)):
-        share = np.sqrt((len(place) - 1) / len(place)) if len(place) >= LEAST_SPEAKERS else np.nan
-        moved[:, place] += sign * share * (scored.without - scored.seeds[:, None])
+    for scored, column, sign in ((first, columns[0], 1), (second, columns[1], -1)):
+        share = np.sqrt((len(column) - 1) / len(column)) if len(column) >= LEAST_SPEAKERS else np.nan
+        moved[:, column] += sign * share * (scored.without - scored.seeds[:, None])
         of_owner = np.zeros((len(owners), scored.clusters.sizes.shape[1]))
-        of_owner[place] = scored.clusters.sizes
+        of_owner[column] = scored.clusters.sizes
         sizes.append(of_owner)
     if len(owners) > 1:
         moved *= np.sqrt(len(owners) / (len(owners) - 1))

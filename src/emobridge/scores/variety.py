@@ -92,15 +92,15 @@ def variety_of_labels(labels: Sequence[str | None], groups: Sequence[str | None]
     return variety(np.eye(len(names))[index], [groups[row] for row in rows])
 
 
-def low_variety(found: Variety, group: str, how: str = "by their labels") -> str:
+def low_variety(variety: Variety, group: str, how: str = "by their labels") -> str:
     """What is wrong where the variety inside speakers, or texts, is low; `how` it was measured.
 
     >>> low_variety(Variety(0.1, 50), "speaker").partition(" (")[0]
     'its speakers show few emotions each'
     """
     return (
-        f"its {group}s show few emotions each (the variety of the emotions inside {group}s is {found.value:.2f} {how}; "
-        f"1 where all show the same, 0 where each shows one, and too low below {found.least:.2f})"
+        f"its {group}s show few emotions each (the variety of the emotions inside {group}s is {variety.value:.2f} "
+        f"{how}; 1 where all show the same, 0 where each shows one, and too low below {variety.least:.2f})"
     )
 
 

@@ -144,10 +144,10 @@ def _training_speech(runner: Runner, case: Case, fold: Fold) -> TrainingSpeech:
         labelled |= set(fold.source)
     if "target_labels" in seen:
         labelled |= set(budget(runner.speech, fold, case.target_labels, 0))
-    heard = set(fold.source)
+    in_training = set(fold.source)
     if "target_audio" in seen or case.normalise != "none" or case.align != "none":
-        heard |= set(fold.target)
-    speech = TrainingSpeech.of(_utterances(runner, labelled), _utterances(runner, heard - labelled))
+        in_training |= set(fold.target)
+    speech = TrainingSpeech.of(_utterances(runner, labelled), _utterances(runner, in_training - labelled))
     before = None if runner.origin is None else runner.origin.training_speech
     return (
         speech

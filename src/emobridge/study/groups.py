@@ -17,19 +17,19 @@ from emobridge.types import Score
 Results = Sequence[tuple[Scored, GroupResult]]
 
 
-def check_groups(asked: Grouping, speech: Speech) -> None:
+def check_groups(grouping: Grouping, speech: Speech) -> None:
     """Check that what is scored has the columns that were asked for, before anything long begins.
 
     That is the target's labelled utterances; where it has none the source's. Errors: UserError that names the column.
     """
-    if asked.groups:
+    if grouping.groups:
         labelled = speech.label != UNLABELLED
         on_target = labelled & speech.is_target
         rows = (on_target if on_target.any() else labelled).nonzero()[0]
-        check_columns(asked.groups, [speech.utterances[row] for row in rows])
+        check_columns(grouping.groups, [speech.utterances[row] for row in rows])
 
 
-def group_results(speech: Speech, scored: Sequence[Scored], asked: Grouping) -> Results:
+def group_results(speech: Speech, scored: Sequence[Scored], grouping: Grouping) -> Results:
     """The groups of each system on each side; those of a method beside the baseline's with the same labels."""
     baselines = {system.peers: system.evaluation for system in scored if system.condition.method == BASELINE}
     results = []
@@ -37,7 +37,7 @@ def group_results(speech: Speech, scored: Sequence[Scored], asked: Grouping) -> 
         before = baselines.get(system.peers) if system.condition.method != BASELINE else None
         if before is not None and not system.evaluation.is_paired_with(before):
             before = None
-        for result in results_by_group(system.evaluation, speech.utterances, asked, baseline=before):
+        for result in results_by_group(system.evaluation, speech.utterances, grouping, baseline=before):
             results.append((system, result))
     return results
 

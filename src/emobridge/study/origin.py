@@ -24,7 +24,7 @@ RELATED = (TRAINED, SAME_FILE, SAME_SPEAKER)
 class SourceBundle:
     """What the last branch of a bundle says of itself and of its source."""
 
-    place: str  # as the user gave it
+    bundle: str  # as the user gave it
     digest: str  # sha256 of the bundle
     spec: Spec
     moments: SourceMoments
@@ -46,9 +46,9 @@ class SourceBundle:
 
         "" where it has none.
         """
-        _, found, section = self.card.partition("\n## How well it does\n")
+        _, separator, section = self.card.partition("\n## How well it does\n")
         text = section.split("\n## ")[0].strip()
-        return f"\n## How well the recogniser did that was adapted\n\n{text}\n" if found else ""
+        return f"\n## How well the recogniser did that was adapted\n\n{text}\n" if separator else ""
 
     def settled(self, request: Adapt) -> Adapt:
         """The request with all that the bundle decides: labels, encoder and features, and by default the head.
@@ -57,9 +57,9 @@ class SourceBundle:
         """
         data, features, system, spec = request.data, request.features, request.system, self.spec
         if data.labels is not None and set(data.labels) != set(spec.labels):
-            raise UserError(f"labels: {self.place} tells {', '.join(spec.labels)} apart, and learns no others")
+            raise UserError(f"labels: {self.bundle} tells {', '.join(spec.labels)} apart, and learns no others")
         if data.attributes:
-            raise UserError(f"attributes: {self.place} is adapted in its emotions alone; give --source")
+            raise UserError(f"attributes: {self.bundle} is adapted in its emotions alone; give --source")
         if features.all_encoder_options not in ((), spec.encoder_options):
             raise self._other("encoder-option", features.all_encoder_options, spec.encoder_options)
         taken: dict[str, Any] = {}
@@ -92,13 +92,13 @@ class SourceBundle:
         leaking = [row.id for row, exposure in zip(speech.utterances, exposures) if exposure in RELATED]
         if leaking:
             raise UserError(
-                f"{self.place}: {len(leaking)} utterances of the target, or their speakers, were trained on "
+                f"{self.bundle}: {len(leaking)} utterances of the target, or their speakers, were trained on "
                 f"({', '.join(leaking[:3])}): scores would leak"
             )
 
     def _other(self, name: str, value: object, has: object) -> UserError:
         return UserError(
-            f"--{name.replace('_', '-')}: {_text(value)} does not fit {self.place}, which has {_text(has)}"
+            f"--{name.replace('_', '-')}: {_text(value)} does not fit {self.bundle}, which has {_text(has)}"
         )
 
 
@@ -108,20 +108,20 @@ def read_origin(request: Adapt) -> SourceBundle | None:
     An encoder in the request is where the bundle's encoder is now. Errors: UserError for what is no bundle, and for one
     without the moments of its source.
     """
-    place = request.data.from_bundle
-    if not place:
+    bundle = request.data.from_bundle
+    if not bundle:
         return None
-    folder = bundle_folder(place, None)
+    folder = bundle_folder(bundle, None)
     encoder = request.features.encoder
     moved = None if encoder == default_of(Adapt, "encoder") else encoder
     recognizer = Recognizer.load(folder, encoder=moved, device="cpu")
     last = recognizer.last
     if last.source_moments is None:
         raise UserError(
-            f"{place}: has no moments of its source speech, since its {_why(last.spec)}; give --source and not --from"
+            f"{bundle}: has no moments of its source speech, since its {_why(last.spec)}; give --source and not --from"
         )
     return SourceBundle(
-        place,
+        bundle,
         bundle_digest(folder),
         last.spec,
         last.source_moments,

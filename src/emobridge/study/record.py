@@ -129,7 +129,7 @@ def _temperatures(adapted: Adapted) -> tuple[str, ...]:
     """How the temperatures of the bundle came about, a line each."""
     chosen, origin = adapted.chosen, adapted.prepared.origin
     if origin is not None:
-        target, whose = adapted.recognizer.spec.temperature, f"that of {origin.place}"
+        target, whose = adapted.recognizer.spec.temperature, f"that of {origin.bundle}"
         by = whose if target == origin.temperatures[0] else AGREEMENT_OF_HALVES
         return (
             f"temperature of answers to the target: {target:.2f}, by {by}",
@@ -279,7 +279,7 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
     speech, lines = adapted.speech, study_warnings(adapted)
     if (origin := adapted.prepared.origin) is not None:
         lines.append(
-            f"no source speech was there: the moments of {origin.place} took its place, and the source was not scored "
+            f"no source speech was there: the moments of {origin.bundle} took its place, and the source was not scored "
             "anew; what that recogniser reached stands at the end of the model card"
         )
     scored = {

@@ -28,8 +28,8 @@ from emobridge.training.cost import StageCost
 from emobridge.training.keys import fit_key, row_digests
 from emobridge.training.loop import Model, outputs
 from emobridge.training.stages import (
+    FitContext,
     Fitted,
-    Place,
     ReadyFit,
     can_train_together,
     hardware_of,
@@ -110,10 +110,10 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingFit:
     """A fit that waits for others to train with."""
 
-    started: ReadyFit
+    ready: ReadyFit
     fold: Fold
     key: str
     keep: Callable[[Fit], None]
@@ -175,7 +175,7 @@ class Runner:
         """
         folds = [self.folds(unit.seed, unit.case.validation) for unit in units]
         fits: list[dict[int, Fit]] = [{} for _ in units]
-        stacks: dict[Case, list[Waiting]] = {}
+        stacks: dict[Case, list[WaitingFit]] = {}
         for number, index in _by_fold(units, folds):
             case, seed, fold = units[number].case, units[number].seed, folds[number][index]
             key = self.key(case, seed, fold)
@@ -184,10 +184,10 @@ class Runner:
                 fits[number][index] = fit
                 on_work(1)
             elif together:
-                place = Place(path=self.cache.path(key, ""), computed=self._computed)
+                context = FitContext(path=self.cache.path(key, ""), computed=self._computed)
                 keep = partial(fits[number].__setitem__, index)
-                started = start_fit(case, self._at(case)[0], fold, seed, place)
-                stacks.setdefault(case, []).append(Waiting(started, fold, key, keep))
+                ready = start_fit(case, self._at(case)[0], fold, seed, context)
+                stacks.setdefault(case, []).append(WaitingFit(ready, fold, key, keep))
                 if len(stacks[case]) == LARGEST_STACK or _size(stacks) > STACK_MEMORY:
                     largest = max(stacks, key=lambda other: len(stacks[other]))
                     self._train_stack(stacks.pop(largest), on_work)
@@ -198,16 +198,16 @@ class Runner:
             for unit, parts, fitted in zip(units, folds, fits)
         ]
 
-    def _train_stack(self, stack: Sequence[Waiting], on_work: OnWork) -> None:
+    def _train_stack(self, stack: Sequence[WaitingFit], on_work: OnWork) -> None:
         """Train fits of one case together, and write each as soon as it ends."""
         self.cache.mark()
 
         def write(index: int, fitted: Fitted) -> None:
-            fit = _fit_of(fitted, stack[index].fold, stack[index].started.case.training.trace)
+            fit = _fit_of(fitted, stack[index].fold, stack[index].ready.case.training.trace)
             self._write(stack[index].key, fit)
             stack[index].keep(fit)
 
-        train_together([waiting.started for waiting in stack], write, on_work)
+        train_together([waiting.ready for waiting in stack], write, on_work)
 
     def fit(self, case: Case, seed: int, fold: Fold) -> Fit:
         """One fit, from the cache where it is there."""
@@ -235,8 +235,8 @@ class Runner:
         self.cache.mark()
         speech, _ = self._at(case)
         shared = self.shared if case.is_staged else None  # elsewhere a method has more to it than its stage
-        place = Place(hardware_of(case, self.device), self.cache.path(key, ""), shared, self._computed)
-        return run_stages(case, speech, fold, seed, place)
+        context = FitContext(hardware_of(case, self.device), self.cache.path(key, ""), shared, self._computed)
+        return run_stages(case, speech, fold, seed, context)
 
     def forget(self) -> None:
         """Drop what fits on the same rows share: the next one computes it again."""
@@ -311,9 +311,9 @@ def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[
     return runner.units(units, add)
 
 
-def _size(stacks: Mapping[Case, Sequence[Waiting]]) -> int:
+def _size(stacks: Mapping[Case, Sequence[WaitingFit]]) -> int:
     """The features of all fits that wait, in bytes."""
-    return sum(waiting.started.features.nbytes for stack in stacks.values() for waiting in stack)
+    return sum(waiting.ready.features.nbytes for stack in stacks.values() for waiting in stack)
 
 
 def _by_fold(units: Sequence[Unit], folds: Sequence[Sequence[Fold]]) -> list[tuple[int, int]]:

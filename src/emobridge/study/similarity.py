@@ -80,8 +80,8 @@ class _Compared:
     group: np.ndarray  # (N,) int64: of speakers, each of which is left out once
 
     def without(self, ids: set[str]) -> _Compared:
-        kept = [row for row, utterance in enumerate(self.utterances) if utterance.id not in ids]
-        return _Compared(tuple(self.utterances[row] for row in kept), self.emotion[kept], self.group[kept])
+        rows = [row for row, utterance in enumerate(self.utterances) if utterance.id not in ids]
+        return _Compared(tuple(self.utterances[row] for row in rows), self.emotion[rows], self.group[rows])
 
 
 @one_thread()
@@ -178,7 +178,7 @@ def _pseudo_labels(
 
     UNLABELLED where a file cannot be read.
     """
-    asked = Adapt.of(
+    baseline = Adapt.of(
         source=[request.source],
         target=request.target,
         labels=list(labels),
@@ -192,7 +192,7 @@ def _pseudo_labels(
         jobs=request.jobs,
         device=request.device,
     )
-    started = start(resolve(asked), lambda speech: None, cache=Cache(None), strict=strict)
+    started = start(resolve(baseline), lambda speech: None, cache=Cache(None), strict=strict)
     row_of = {utterance.id: row for row, utterance in enumerate(started.prepared.speech.utterances)}
     source, target = (
         [row_of[name] for name in (speech.utterances[row].id for row in part) if name in row_of]
@@ -226,12 +226,12 @@ def _rows(
     alignments = _common_alignments(request, sides)  # before anything long: a mistake in them shows here
     folder = Path(request.store or cache_folder())
     store = FeatureStore(folder, encoder)
-    every = [utterance for side in sides for utterance in side.utterances]
+    utterances = [utterance for side in sides for utterance in side.utterances]
     with progress(f"features of {encoder.name}") as bar:
-        (report,) = in_passes(bar, [len(every)])
+        (report,) = in_passes(bar, [len(utterances)])
         source = EncoderSource(request.encoder, tuple(read_options(request.encoder_options).items()))
-        fill_stores(store, source, every, jobs=request.jobs, strict=strict, on_progress=report)
-        skipped |= dict(store.extract(every, layer="0", on_progress=report, strict=strict).skipped)
+        fill_stores(store, source, utterances, jobs=request.jobs, strict=strict, on_progress=report)
+        skipped |= dict(store.extract(utterances, layer="0", on_progress=report, strict=strict).skipped)
     sides = [side.without(set(skipped)) for side in sides]
     phones: list[PhoneMeans | None] = [None] * len(sides)
     units = COMPARED_UNITS if alignments else (UTTERANCE,)

@@ -73,7 +73,7 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
     clips = Listing(utterances, p, recognizer.labels, embed=output.clips)
     free = [row for row, utterance in enumerate(utterances) if utterance.emotion is None]
     asks = bool(free) and not recognizer.spec.frames  # as `suggest` does
-    worth = [free[place] for place in np.argsort(margins(p[free]), kind="stable")] if asks else []
+    worth = [free[index] for index in np.argsort(margins(p[free]), kind="stable")] if asks else []
     return replace(
         findings,
         to_label=clips.first(worth, TO_LABEL),

@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 
-def concordance_loss(said: Tensor, truth: Tensor) -> Tensor:
+def concordance_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     """(B, K) regressed and (B, K) true attributes -> (K,) float32 of 1 - CCC, each in [0, 2]; their sum is minimised.
 
     NaN in `truth` is not known and left out, attribute by attribute. Where the batch holds fewer than two known values
-    of an attribute, or these are all the same, the coefficient is 0/0 or 0 whatever is said: there is nothing to learn,
-    and the loss is 0 with a gradient of 0. A constant `said` is no such case: its loss is 1, and its gradient leads
-    away from constancy.
+    of an attribute, or these are all the same, the coefficient is 0/0 or 0 whatever is predicted: there is nothing to
+    learn, and the loss is 0 with a gradient of 0. A constant `predicted` is no such case: its loss is 1, and its
+    gradient leads away from constancy.
     """
     known = ~truth.isnan()
     tells = varies(truth)
     count = known.sum(0).clamp(min=1)
     # where() before the arithmetic: the gradient of what is left out would be 0 * NaN behind it
     x = truth.float().where(known, 0.0)
-    y = said.float().where(known, 0.0)
+    y = predicted.float().where(known, 0.0)
     mean_x, mean_y = x.sum(0) / count, y.sum(0) / count
     from_x, from_y = (x - mean_x).where(known, 0.0), (y - mean_y).where(known, 0.0)
     covariance = (from_x * from_y).sum(0) / count

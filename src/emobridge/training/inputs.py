@@ -266,10 +266,10 @@ class Recordings:
         wave = read_utterance(self.utterances[row])
         if seed is None:
             return wave, 0.0
-        place = random_crop(len(wave), self.front.crop, np.random.default_rng(seed))
-        wave = wave[place]
+        stretch = random_crop(len(wave), self.front.crop, np.random.default_rng(seed))
+        wave = wave[stretch]
         repeated = np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
-        return repeated, place.start / SAMPLE_RATE
+        return repeated, stretch.start / SAMPLE_RATE
 
 
 def without_label(utterance: Utterance) -> Utterance:

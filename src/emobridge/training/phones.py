@@ -67,8 +67,8 @@ def normalised_means(speech: Speech, rows: Sequence[int], domains: Sequence[Doma
         utterances = [speech.utterances[row] for row in chosen[of_domain]]
         people = [person(utterance) for utterance in utterances] if normalise == "speaker" else None
         mean, deviation = moments(speech.features[torch.from_numpy(chosen[of_domain])], domain, people)
-        places = torch.from_numpy(of_domain)
-        means[places] = (means[places] - mean[:, None]) / deviation[:, None]
+        indices = torch.from_numpy(of_domain)
+        means[indices] = (means[indices] - mean[:, None]) / deviation[:, None]
     return means.flatten(2)
 
 

@@ -66,7 +66,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FitContext:
     """Where a fit works, and what it may share with others."""
 
     hardware: Hardware = ALONE
@@ -100,17 +100,23 @@ def make_trainable(encoder: Encoder, train: str, case: Case) -> None:
 
 
 def run_stages(
-    case: Case, speech: Speech, fold: Fold, seed: int, place: Place | None = None, *, method: Method | None = None
+    case: Case,
+    speech: Speech,
+    fold: Fold,
+    seed: int,
+    context: FitContext | None = None,
+    *,
+    method: Method | None = None,
 ) -> Fitted:
     """Train a case on a fold. `method` is the case's own where none is given.
 
     What a stage ended with is kept in `place.shared`, where there is one, and else until the fit is done.
     Errors: UserError for adapters or blocks that do not fit, and as `loop.fit` has them.
     """
-    place = place or Place()
+    context = context or FitContext()
     method = method or case.make_method()
     labelled_target = budget(speech, fold, case.target_labels, seed)
-    built, head, regressor, encoder = _start(case, speech, fold, method, labelled_target, seed, place)
+    built, head, regressor, encoder = _start(case, speech, fold, method, labelled_target, seed, context)
     model = Model(built.task.inputs, head, regressor)
     before: list[LanguagePart] = []
     log: tuple[LogPoint, ...] = ()
@@ -123,28 +129,28 @@ def run_stages(
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 make_trainable(encoder, stage.train, case)
-                encoder.to(place.hardware.device)
+                encoder.to(context.hardware.device)
             model = Model(built.task.inputs, head, regressor)  # with what the stage trains
-        if place.shared is not None and encoder is not None:  # a head on stored features is trained as quickly as read
+        if context.shared is not None and encoder is not None:  # a head on features trains as fast as it is read
             key = stage_key(case, speech, fold, labelled_target, stage, seed, key)
-            note = place.shared.path(key)
+            note = context.shared.path(key)
         else:
-            note = _beside(place.path, f"stage{index}.safetensors") if index + 1 < len(case.stages) else None
+            note = _beside(context.path, f"stage{index}.safetensors") if index + 1 < len(case.stages) else None
             temporary.append(note)
         stored = load_stage(model, note)
-        if place.hardware.broadcast(stored is None):
-            stored = _train(case, built, method, model, encoder, seed, index, place)
-            if note is not None and not place.hardware.rank:
-                if place.shared is not None and encoder is not None:
-                    place.shared.mark()
+        if context.hardware.broadcast(stored is None):
+            stored = _train(case, built, method, model, encoder, seed, index, context)
+            if note is not None and not context.hardware.rank:
+                if context.shared is not None and encoder is not None:
+                    context.shared.mark()
                 save_stage(model, *stored, note)
-            place.hardware.wait()
+            context.hardware.wait()
         stage_log, cost = stored or ((), None)
         log += _numbered(stage_log, case, index)
         costs += [cost] if cost is not None else []
     built.task.inputs.refresh()
     for note in temporary:
-        if note is not None and not place.hardware.rank:
+        if note is not None and not context.hardware.rank:
             note.unlink(missing_ok=True)
     return Fitted(built, head, regressor, encoder, case.stages, tuple(before), log, tuple(costs))
 
@@ -177,14 +183,16 @@ class ReadyFit:
         return Fitted(self.built, self.problem.head, None, None, self.case.stages, (), tuple(log), ())
 
 
-def start_fit(case: Case, speech: Speech, fold: Fold, seed: int, place: Place) -> ReadyFit:
+def start_fit(case: Case, speech: Speech, fold: Fold, seed: int, context: FitContext) -> ReadyFit:
     """Make a fit of a case that trains beside others ready."""
     method = case.make_method()
     labelled_target = budget(speech, fold, case.target_labels, seed)
-    built, head, _, _ = _start(case, speech, fold, method, labelled_target, seed, place)
+    built, head, _, _ = _start(case, speech, fold, method, labelled_target, seed, context)
     validation = _validation_of(built.validation, case.stages[0])
     task = case.stages[0].of(built.task)
-    return ReadyFit(case, Problem(task, method, head, seed, None, validation, _beside(place.path, "checkpoint")), built)
+    return ReadyFit(
+        case, Problem(task, method, head, seed, None, validation, _beside(context.path, "checkpoint")), built
+    )
 
 
 def train_together(
@@ -213,14 +221,14 @@ def train_together(
 
 
 def _start(
-    case: Case, speech: Speech, fold: Fold, method: Method, labelled_target: Part, seed: int, place: Place
+    case: Case, speech: Speech, fold: Fold, method: Method, labelled_target: Part, seed: int, context: FitContext
 ) -> tuple[Built, Head, Regressor | None, Encoder | None]:
     """What a fit begins with: the task, a fresh head, and the encoder that takes part, ready for the first stage."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = None
         if case.uses_recordings:
-            encoder = load_encoder(case.encoder, **read_options(case.encoder_options)).to(place.hardware.device)
+            encoder = load_encoder(case.encoder, **read_options(case.encoder_options)).to(context.hardware.device)
             make_trainable(encoder, case.stages[0].train, case)
         built = build(
             speech,
@@ -229,8 +237,8 @@ def _start(
             method,
             labelled_target,
             encoder=encoder,
-            computed=place.computed,
-            hardware=place.hardware,
+            computed=context.computed,
+            hardware=context.hardware,
         )
         head = case.head.make("heads", width=built.task.inputs.width, classes=case.classes)
         regressor = Regressor(head.output.in_features, case.attributes) if case.attributes else None
@@ -245,14 +253,14 @@ def _train(
     encoder: Encoder | None,
     seed: int,
     index: int,
-    place: Place,
+    context: FitContext,
 ) -> tuple[tuple[LogPoint, ...], StageCost | None]:
     """Train one stage: its log, and where an encoder takes part its cost."""
     stages = case.stages
-    meter = None if encoder is None else Meter(model, encoder, place.hardware, index + 1)
+    meter = None if encoder is None else Meter(model, encoder, context.hardware, index + 1)
     suffix = f"stage{index}.checkpoint" if len(stages) > 1 else "checkpoint"
     weights = 0 if encoder is None else count_weights(encoder)
-    if encoder is not None and place.hardware.device.type == "cpu":
+    if encoder is not None and context.hardware.device.type == "cpu":
         keep_freed_memory(weights)
     with encoder_threads(weights):
         problem = Problem(
@@ -262,9 +270,9 @@ def _train(
             seed,
             model.regressor,
             _validation_of(built.validation, stages[index]),
-            _beside(place.path, suffix),
+            _beside(context.path, suffix),
         )
-        log = fit_alone(problem, _plan(case, stages[index]), Workspace(hardware=place.hardware))
+        log = fit_alone(problem, _plan(case, stages[index]), Workspace(hardware=context.hardware))
     return log, meter.cost() if meter else None
 
 
