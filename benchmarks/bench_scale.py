@@ -25,6 +25,7 @@ import soundfile
 from measuring import Resources, Row, machine
 
 from emobridge.data.machine import has_bf16
+from emobridge.features.parallel import Work
 from emobridge.features.store import SHARD, bytes_per_clip
 from emobridge.features.work import EncoderSource, StoreSettings, compute_unit, compute_units, plan_units
 from emobridge.scale import encoding
@@ -111,9 +112,7 @@ def _ray_parts() -> dict[str, float]:
     ready: list[float] = []
     with cluster() as address:
         began = time.perf_counter()
-        encoding(address).run(
-            str, range(UNITS), start=str, arguments=(), progress=lambda done, count: ready.append(time.perf_counter())
-        )
+        encoding(address).run(Work(str, str), range(UNITS), lambda done, count: ready.append(time.perf_counter()))
     return {"start": ready[0] - began, "dispatch_unit": (ready[-1] - ready[0]) / (UNITS - 1)}
 
 

@@ -45,12 +45,12 @@ def bars(monkeypatch):
 def in_this_process(monkeypatch):
     """Work of --jobs without its processes, whose start would take longer than the work."""
 
-    def run_here(do, items, jobs, *, start, arguments, progress=lambda done, count: None):
-        start(*arguments)
+    def run_here(work, items, *, jobs, workers, on_progress):
+        work.start(*work.arguments)
         results = []
         for done, item in enumerate(items, 1):
-            results.append(do(item))
-            progress(done, len(items))
+            results.append(work.function(item))
+            on_progress(done, len(items))
         return results
 
     for module in (work, study_run, probe_run):

@@ -12,7 +12,7 @@ CHILDREN = """
     import sys, time
     from pathlib import Path
     from emobridge.files import whole_file
-    from emobridge.features.parallel import run_parallel
+    from emobridge.features.parallel import Work, run_parallel
 
     def work(number):
         with whole_file(Path(sys.argv[1]) / f"{number}.txt") as path:
@@ -30,7 +30,7 @@ CHILDREN = """
                     time.sleep(0.05)
                 os.kill(os.getpid(), signal.SIGINT)
             threading.Thread(target=stop, daemon=True).start()
-            run_parallel(work, [1], 1, start=start, arguments=())
+            run_parallel(Work(work, start), [1], jobs=1)
         except KeyboardInterrupt:
             print("stopped")
 """

@@ -51,10 +51,11 @@ class Elsewhere:
             raise future
         return future
 
-    def run(self, work, items, *, start, arguments, progress=lambda done, count: None):
-        with self.crew(start, arguments):
-            results = [self.result(self.submit(work, item)) for item in items]
-        progress(len(items), len(items))
+    def run(self, work, items, on_progress):
+        with self.crew(work.start, work.arguments):
+            results = [self.result(self.submit(work.function, item)) for item in items]
+        if on_progress is not None:
+            on_progress(len(items), len(items))
         return results
 
 

@@ -20,6 +20,7 @@ from emobridge.cache import Cache
 from emobridge.data.audio import AudioError
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
+from emobridge.features.parallel import Work
 from emobridge.features.store import FeatureStore
 from emobridge.features.work import EncoderSource, StoreSettings, compute_units, plan_units
 from emobridge.inference import processes
@@ -94,7 +95,7 @@ def clips(tmp_path):
 def test_no_cluster_there(tmp_path):  # before the others connect
     pytest.importorskip("ray")
     with pytest.raises(UserError, match=r"cluster 127\.0\.0\.1:1: nothing answers there"):
-        fitting("127.0.0.1:1", tmp_path).run(float, ["1"], start=str, arguments=())
+        fitting("127.0.0.1:1", tmp_path).run(Work(float, str), ["1"])
     assert not list(tmp_path.iterdir())
 
 
@@ -228,11 +229,11 @@ def test_scores_and_lists_are_those_of_this_machine(machines, cli, finished, tmp
 def test_work_that_kills_its_process_is_given_up(machines, tmp_path):
     workers = fitting(machines.start(), tmp_path)
     with pytest.raises(UserError, match="cluster: a process died 4 times at the same work"):
-        workers.run(os._exit, [1], start=str, arguments=())
+        workers.run(Work(os._exit, str), [1])
     with pytest.raises(ValueError, match="could not convert string to float: 'x'"):
-        workers.run(float, ["1", "x"], start=str, arguments=())
-    assert workers.run(float, ["1", "2"], start=str, arguments=()) == [1, 2]
-    assert workers.run(float, [], start=str, arguments=()) == [] and not list(tmp_path.iterdir())
+        workers.run(Work(float, str), ["1", "x"])
+    assert workers.run(Work(float, str), ["1", "2"]) == [1, 2]
+    assert workers.run(Work(float, str), []) == [] and not list(tmp_path.iterdir())
 
 
 def test_a_machine_that_shares_no_folder_is_one_line(tmp_path):

@@ -187,9 +187,8 @@ def test_two_processes_say_what_one_says(speech, tmp_path, fits, folder, monkeyp
     fork_pools(monkeypatch)
     run_parallel = runs_room.run_parallel
 
-    def pickled(*work, start, arguments, **options):  # as processes that begin anew get them
-        start, arguments = pickle.loads(pickle.dumps((start, arguments)))
-        return run_parallel(*work, start=start, arguments=arguments, **options)
+    def pickled(work, units, **options):  # as processes that begin anew get it
+        return run_parallel(pickle.loads(pickle.dumps(work)), units, **options)
 
     monkeypatch.setattr(runs_room, "run_parallel", pickled)
     torch.set_num_threads(1)

@@ -9,11 +9,23 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from emobridge.errors import UserError
 from emobridge.parts import end_at_once
+from emobridge.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What processes do of items: each calls start(*arguments) once, then function(item) again and again."""
+
+    function: Callable[[Any], Any]
+    start: Callable[..., None]
+    arguments: tuple[Any, ...] = ()
+
 
 PROCESS_START = "spawn"  # anew, for libraries that use threads or a GPU do not bear to be forked
 
@@ -45,15 +57,7 @@ class Workers(Protocol):
     def crew(self, start: Callable[..., None], arguments: Sequence[Any]) -> contextlib.AbstractContextManager[Crew]:
         """Processes that begin with start(*arguments); the end of the block cancels what is under way."""
 
-    def run(
-        self,
-        work: Callable[[Any], Any],
-        items: Sequence[Any],
-        *,
-        start: Callable[..., None],
-        arguments: Sequence[Any],
-        progress: Callable[[int, int], None] = ...,
-    ) -> list[Any]:
+    def run(self, work: Work, items: Sequence[Any], on_progress: Progress | None = None) -> list[Any]:
         """As `run_parallel`."""
 
 
@@ -97,23 +101,20 @@ def _killed() -> UserError:
 
 
 def run_parallel(
-    work: Callable[[Any], Any],
-    items: Sequence[Any],
-    jobs: int,
-    *,
-    start: Callable[..., None],
-    arguments: Sequence[Any],
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    work: Work, items: Sequence[Any], *, jobs: int, workers: Workers | None = None, on_progress: Progress | None = None
 ) -> list[Any]:
-    """work(item) of each item, in their order, in `jobs` processes that begin with start(*arguments).
+    """The results of the items, in their order, from `jobs` processes at most, or from workers where there are some.
 
-    Errors: those of `work`, and UserError where a process was killed.
+    on_progress: gets items. Errors: those of the work, and UserError where a process was killed.
     """
-    with Pool(jobs, start, arguments) as pool:
-        futures = [pool.submit(work, item) for item in items]
+    if workers is not None:
+        return workers.run(work, items, on_progress)
+    with Pool(max(1, min(jobs, len(items))), work.start, work.arguments) as pool:
+        futures = [pool.submit(work.function, item) for item in items]
         for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
             pool.result(future)
-            progress(done, len(items))
+            if on_progress is not None:
+                on_progress(done, len(items))
     return [future.result() for future in futures]
 
 

@@ -17,7 +17,7 @@ from emobridge.data.devices import choose_device, move
 from emobridge.data.threads import single_thread
 from emobridge.encoders import fixed_engine, load_encoder
 from emobridge.encoders.base import Encoder, Option
-from emobridge.features.parallel import Workers, run_parallel
+from emobridge.features.parallel import Work, Workers, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
 from emobridge.progress import Progress, in_passes
@@ -118,12 +118,9 @@ def compute_units(
     on_progress: gets clips. Errors: as `compute_unit` and `run_parallel`; what other processes have stored stays.
     """
     report = _in_clips(units, on_progress)
-    if workers is not None:
-        return workers.run(_work, units, start=_start, arguments=(strict,), progress=report)
-    if min(jobs, len(units)) > 1:
+    if workers is not None or min(jobs, len(units)) > 1:
         with fixed_engine():
-            jobs = min(jobs, len(units))
-            return run_parallel(_work, units, jobs, start=_start, arguments=(strict,), progress=report)
+            return run_parallel(Work(_work, _start, (strict,)), units, jobs=jobs, workers=workers, on_progress=report)
     reports = []
     for done, unit in enumerate(units, 1):
         reports.append(compute_unit(unit, strict=strict))

@@ -19,6 +19,7 @@ from emobridge.data.devices import device_of, single_precision
 from emobridge.encoders.base import stopped_after
 from emobridge.features.extraction import add_prosody, extract
 from emobridge.features.finite import check_finite
+from emobridge.features.parallel import Work
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore, last_of
 from emobridge.files import cache_folder
@@ -117,15 +118,15 @@ class ClipFrames:
         self, clips: Sequence[Utterance], processes: BundleProcesses | None, on_progress: Progress | None
     ) -> list[np.ndarray | str]:
         """`frames` of each clip. Errors: as `frames`, and UserError where a process was killed."""
-        report = on_progress or (lambda done, count: None)
         if processes is not None and len(clips) > (1 if processes.workers is None else 0):
             key = None if self.adapters is None else self.adapters.key
             arguments = (processes.bundle, processes.encoder, processes.device, key, self.strict)
-            return processes.run(_frames, clips, start=_start, arguments=arguments, progress=report)
+            return processes.run(Work(_frames, _start, arguments), clips, on_progress)
         outcomes = []
         for done, clip in enumerate(clips, 1):
             outcomes.append(self.frames(clip))
-            report(done, len(clips))
+            if on_progress is not None:
+                on_progress(done, len(clips))
         return outcomes
 
     def frames(self, clip: Utterance) -> np.ndarray | str:

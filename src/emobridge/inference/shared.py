@@ -17,7 +17,7 @@ from emobridge.bundle.hub import bundle_folder
 from emobridge.bundle.sets import Set
 from emobridge.encoders import fixed_engine
 from emobridge.encoders.base import Encoder
-from emobridge.features.parallel import Crew, Pool, Workers, run_parallel
+from emobridge.features.parallel import Crew, Pool, Work, Workers, run_parallel
 from emobridge.features.store import FeatureStore
 from emobridge.features.work import fill_stores
 from emobridge.progress import Progress
@@ -80,21 +80,10 @@ class BundleProcesses:
         jobs = min(self.jobs, units)
         return Pool(jobs, start, arguments) if jobs > 1 else None
 
-    def run(
-        self,
-        work: Callable[[Any], Any],
-        items: Sequence[Any],
-        *,
-        start: Callable[..., None],
-        arguments: Sequence[Any],
-        progress: Callable[[int, int], None],
-    ) -> list[Any]:
-        """work(item) of each item, in their order. Errors: as `run_parallel` and `Workers.run`."""
-        if self.workers is not None:
-            return self.workers.run(work, items, start=start, arguments=arguments, progress=progress)
+    def run(self, work: Work, items: Sequence[Any], on_progress: Progress | None = None) -> list[Any]:
+        """As `run_parallel`."""
         with fixed_engine():
-            jobs = max(1, min(self.jobs, len(items)))
-            return run_parallel(work, items, jobs, start=start, arguments=arguments, progress=progress)
+            return run_parallel(work, items, jobs=self.jobs, workers=self.workers, on_progress=on_progress)
 
     def fill(
         self,

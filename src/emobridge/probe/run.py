@@ -17,7 +17,7 @@ from emobridge.data.devices import choose_device, is_accelerator
 from emobridge.data.threads import one_thread
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
-from emobridge.features.parallel import Workers, run_parallel
+from emobridge.features.parallel import Work, Workers, run_parallel
 from emobridge.features.work import fill_stores
 from emobridge.files import cache_folder
 from emobridge.probe import scratch
@@ -141,12 +141,9 @@ def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], groups: Sequ
     encodes = any(part.frames == "streamed" for part in plan.encoders)  # else all that probes see is stored
     device = settings.device if encodes else "cpu"
     workers = fitting(settings.cluster, settings.out, settings.store or cache_folder(), device=device)
-    start = plan.encoders, tuple(corpora), device
+    work = Work(train_group, start_worker, (plan.encoders, tuple(corpora), device))
     with progress("probes") as report:
-        if workers is not None:
-            return workers.run(train_group, groups, start=start_worker, arguments=start, progress=report)
-        jobs = min(settings.jobs, len(groups))
-        return run_parallel(train_group, groups, jobs, start=start_worker, arguments=start, progress=report)
+        return run_parallel(work, groups, jobs=settings.jobs, workers=workers, on_progress=report)
 
 
 _worker: Callable[[UnitGroup], list[Outcome]]  # of a process that works for another

@@ -20,7 +20,9 @@ from typing import Any
 
 from emobridge.encoders import fixed_engine
 from emobridge.errors import UserError
+from emobridge.features.parallel import Work
 from emobridge.files import whole_file
+from emobridge.progress import Progress
 from emobridge.scale.cluster import check_address, connected, slots
 from emobridge.scale.worker import Failure, Setup, outcome
 
@@ -123,35 +125,31 @@ class Tasks:
                 setup = Setup(key, os.getcwd(), marks, os.environ["EMOBRIDGE_ENGINE"], start, tuple(arguments))
             yield stack.enter_context(RayCrew(ray, setup, self.device))
 
-    def run(
-        self,
-        work: Callable[[Any], Any],
-        items: Sequence[Any],
-        *,
-        start: Callable[..., None],
-        arguments: Sequence[Any],
-        progress: Callable[[int, int], None] = lambda done, count: None,
-    ) -> list[Any]:
-        """work(item) of each item, in their order, in a crew. Errors: as `crew`, and those of `work`."""
+    def run(self, work: Work, items: Sequence[Any], on_progress: Progress | None = None) -> list[Any]:
+        """As `run_parallel`, in a crew. Errors: as `crew`, and those of the work."""
         if not items:
             return []
         results: list[Any] = [None] * len(items)
-        with self.crew(start, arguments) as crew, contextlib.closing(self._finished(crew, work, items)) as finished:
-            for done, (index, result) in enumerate(finished, 1):
+        with (
+            self.crew(work.start, work.arguments) as crew,
+            contextlib.closing(self._finished(crew, work, items)) as pairs,
+        ):
+            for done, (index, result) in enumerate(pairs, 1):
                 results[index] = result
-                progress(done, len(items))
+                if on_progress is not None:
+                    on_progress(done, len(items))
         return results
 
-    def _finished(self, crew: RayCrew, work: Callable[[Any], Any], items: Sequence[Any]) -> Finished:
-        return crew.finished(work, items)
+    def _finished(self, crew: RayCrew, work: Work, items: Sequence[Any]) -> Finished:
+        return crew.finished(work.function, items)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline(Tasks):
     """The same as a pipeline of Ray Data: for clips, of which there are so many that few may be under way at a time."""
 
-    def _finished(self, crew: RayCrew, work: Callable[[Any], Any], items: Sequence[Any]) -> Finished:
-        return crew.piped(work, items)
+    def _finished(self, crew: RayCrew, work: Work, items: Sequence[Any]) -> Finished:
+        return crew.piped(work.function, items)
 
 
 def _work_on_batch(batch: dict[str, Any], *, setup: Callable[[], bytes], key: str) -> dict[str, list[Any]]:

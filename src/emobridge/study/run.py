@@ -17,7 +17,7 @@ import torch
 
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget, folds_of
-from emobridge.features.parallel import Workers, run_parallel
+from emobridge.features.parallel import Work, Workers, run_parallel
 from emobridge.heads.base import LinearMap
 from emobridge.settings import Split
 from emobridge.study.guard import guard_map
@@ -288,11 +288,8 @@ def run(
     if workers is not None or (jobs > 1 and len(units) > 1):
         values = None if speech.features is None else speech.features.numpy()  # a tensor would go by shared memory
         share = (runner.cache, runner.shared, runner.origin, runner.device)
-        start = (replace(speech, features=None), values, split, *share)
-        if workers is not None:
-            parts = workers.run(_work, units, start=_start, arguments=start, progress=progress)
-        else:
-            parts = run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=progress)
+        work = Work(_work, _start, (replace(speech, features=None), values, split, *share))
+        parts = run_parallel(work, units, jobs=jobs, workers=workers, on_progress=progress)
     else:
         parts = _in_turn(runner, units, progress)
     return tuple(_joined(case, [part for unit, part in zip(units, parts) if unit.case == case]) for case in cases)
