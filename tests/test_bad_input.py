@@ -613,36 +613,58 @@ def test_a_disk_that_fills_up_and_is_emptied(recorded, cli, expected, size):
 CHECKPOINT, FIT = r"^\.[0-9a-f]{24}\.checkpoint", r"^\.[0-9a-f]{24}\.safetensors"  # of work/
 
 
-@pytest.mark.parametrize(
-    ("pattern", "number", "word"),
-    [
-        ("store.json", 1, "store.json"),
-        pytest.param(r"^\.format\.", 1, "work/format", marks=pytest.mark.slow),
-        pytest.param(CHECKPOINT, 1, ".checkpoint", marks=pytest.mark.slow),
-        (CHECKPOINT, 6, ".checkpoint"),
-        (FIT, 1, ".safetensors"),
-        pytest.param(FIT, 4, ".safetensors", marks=pytest.mark.slow),
-        pytest.param("settings.toml", 1, "settings.toml", marks=pytest.mark.slow),
-        (r"^\.model.safetensors", 1, "model.safetensors"),
-        pytest.param("bundle.json", 1, "bundle.json", marks=pytest.mark.slow),
-        pytest.param("README.md", 1, "README.md", marks=pytest.mark.slow),
-        ("scores.json", 1, "scores.json"),
-        ("report.html", 1, "report.html"),
-    ],
+FULL_AT = (  # files in the order of a run: a pattern, the how manieth of them, and a word of the message
+    ("store.json", 1, "store.json"),
+    (r"^\.format\.", 1, "work/format"),
+    (CHECKPOINT, 1, ".checkpoint"),
+    (CHECKPOINT, 6, ".checkpoint"),
+    (FIT, 1, ".safetensors"),
+    (FIT, 4, ".safetensors"),
+    ("settings.toml", 1, "settings.toml"),
+    (r"^\.model.safetensors", 1, "model.safetensors"),
+    ("bundle.json", 1, "bundle.json"),
+    ("README.md", 1, "README.md"),
+    ("scores.json", 1, "scores.json"),
+    ("report.html", 1, "report.html"),
 )
-def test_a_disk_full_at_a_certain_file(recorded, cli, expected, monkeypatch, pattern, number, word):
+
+
+@pytest.fixture
+def run_into(recorded, cli, monkeypatch):
+    """A function that begins a run, or goes on with it, until the disk is full at a certain file."""
     from emobridge.training.loop import Plan
 
     monkeypatch.setattr("emobridge.training.stages.Plan", functools.partial(Plan, checkpoint_every=0.0))
     monkeypatch.setenv("EMOBRIDGE_CACHE", str(recorded / "empty"))
-    with monkeypatch.context() as full:
-        full_at(full, pattern, number)
-        refused(cli(*adapt(recorded, *SOFT)), word, "cannot be written", "No space left on device")
-    assert not (recorded / "run" / "report.html").exists()
+
+    def run(pattern, number, word):
+        with monkeypatch.context() as full:
+            full_at(full, pattern, number)
+            refused(cli(*adapt(recorded, *SOFT)), word, "cannot be written", "No space left on device")
+        assert not (recorded / "run" / "report.html").exists()
+
+    return run
+
+
+def ends_as(expected, recorded, cli):
     done = cli(*adapt(recorded, *SOFT))
     assert done.code == 0, done.err
     assert (recorded / "run" / "scores.json").read_bytes() == expected
     assert not list(recorded.rglob("*.checkpoint"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pattern", "number", "word"), FULL_AT)
+def test_a_disk_full_at_a_certain_file(recorded, cli, expected, run_into, pattern, number, word):
+    run_into(pattern, number, word)
+    ends_as(expected, recorded, cli)
+
+
+def test_a_disk_full_again_and_again(recorded, cli, expected, run_into):
+    """Each time the run goes on from where it was, and at last it ends as if nothing had been."""
+    for pattern, _, word in FULL_AT:
+        run_into(pattern, 1, word)  # the first that is not there yet
+    ends_as(expected, recorded, cli)
 
 
 def test_a_full_disk_leaves_earlier_results_whole(recorded, cli):

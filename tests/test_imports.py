@@ -48,10 +48,15 @@ def room_of(module: str) -> str:
     return name if name in LEVEL or ((ROOT / name).is_dir() and name) else GROUND
 
 
+def last_name(node: ast.AST) -> str:
+    """The name of a plain name, or the last one of a dotted name."""
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
     """Everything in a module, lazy imports in functions too, but what only a type checker sees."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING":
             yield from statements(ast.Module(node.orelse, []))
         else:
             yield node
@@ -72,7 +77,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
             assert node.level == 0, f"a relative import, which hides where it points: {ast.unparse(node)}"
             names = [f"{node.module}.{name.name}" for name in node.names]
             names = [name if name in MODULES else node.module for name in names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        elif isinstance(node, ast.Call) and last_name(node.func) == "import_module":
             constant = isinstance(node.args[0], ast.Constant)
             names = [node.args[0].value] if constant else []  # the registry's, by a name that is made
         else:
