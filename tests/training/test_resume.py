@@ -41,6 +41,7 @@ class Runs:
 
     def run(self):
         """The command line with shards of four clips and a checkpoint after every epoch: there is much to interrupt."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as in a process that begins anew, whatever a test has left
         store.SHARD, sys.argv = 4, self.command
         stages.Plan = functools.partial(stages.Plan, checkpoint_every=0.0)
         save = State.save
