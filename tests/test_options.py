@@ -250,3 +250,12 @@ def test_options_of_functions_have_a_default():
     assert options_of(crema_d.scan) == {"audio": "wav"}
     assert set(options_of(table.scan)) == {"intake", "table"}
     assert all(isinstance(value, inspect.Parameter) for value in parameters_of(table.scan).values())
+
+
+def test_an_object_that_cannot_be_a_key_has_options_too():
+    class Called:
+        __hash__ = None
+
+        def __call__(self, rows, *, most: int = 3): ...
+
+    assert [parameter.default for parameter in parameters_of(Called()).values()] == [3]

@@ -176,7 +176,8 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
     Annotations are evaluated where they can be.
     """
-    return dict(_evaluated(function))
+    hashable = isinstance(function, collections.abc.Hashable)  # an object with __call__ may be none
+    return dict(_evaluated(function) if hashable else _evaluated.__wrapped__(function))
 
 
 @functools.cache  # a study asks thousands of times, and evaluating annotations takes a millisecond

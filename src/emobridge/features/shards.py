@@ -136,8 +136,9 @@ class Shards:
         self._save_index()
 
     def read_rows(self, positions: np.ndarray, layers: Sequence[str], width: int) -> np.ndarray:
-        """The pooled features (N, len(layers), width) at (N, 2) places: each shard is opened once, for these layers.
+        """The pooled features (N, len(layers), width) at (N, 2) positions, as `find` gives them.
 
+        Each shard is opened once, for these layers.
         Errors: CorruptShard; UserError for a shard that cannot be opened.
         """
         values = np.empty((len(positions), len(layers), width), np.float32)

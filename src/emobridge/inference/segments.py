@@ -32,8 +32,7 @@ class AnswerPart:
 def parts_of(utterance: Utterance, settings: Answering, read_pieces: ReadPieces = utterance_pieces) -> list[AnswerPart]:
     """The parts of an utterance in order, at least one.
 
-    The audio is read once, in pieces; of its file the header alone where all
-    parts are too long to be answered, whatever they hold.
+    The audio is read once, in pieces. Where all parts are too long to be answered, only the header of its file is read.
     Errors: AudioError where it cannot be read.
     """
     start, seconds = utterance.start, utterance_seconds(utterance)
