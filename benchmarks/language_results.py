@@ -114,7 +114,7 @@ def bundle(args: argparse.Namespace, folder: Path, corpus: str, seed: int) -> Pa
         )
         caches = {"cache": Cache(out / "work"), "shared": Cache(folder / "stages")}
         started = start(resolve(request), lambda speech: None, **caches)
-        recognizer = train_recognizer(started.runner, started.decision.cases[-1], started.prepared.encoder)
+        recognizer = train_recognizer(started.runner, started.decision.cases[-1], started.prepared.encoder).recognizer
         recognizer.save(out, "One of benchmarks/language_results.py.")
     return out
 

@@ -139,7 +139,7 @@ def trained(
         store=str(args.work / "store"),
     )
     started = start(resolve(request), lambda speech: None, cache=Cache(args.work / "cache"))
-    recognizer = train_recognizer(started.runner, started.decision.cases[-1], started.prepared.encoder)
+    recognizer = train_recognizer(started.runner, started.decision.cases[-1], started.prepared.encoder).recognizer
     folder = recognizer.save(args.work / f"bundle-{encoder}-{target[0].corpus}", "card")
     familiarity = recognizer.last.familiarity
     size = sum(part.nbytes for part in (familiarity.centres, familiarity.deviation, familiarity.distances))

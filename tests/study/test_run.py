@@ -235,7 +235,7 @@ def test_the_path_of_a_recording_is_none_of_it(speech):
 def test_the_final_recogniser_is_trained_on_everything(speech):
     encoder, speech = load_encoder("logmel"), clear(speech)
     chosen = case(epochs=20, learning_rate=0.05, digest=encoder.digest)
-    recognizer = train_recognizer(runner(speech, seeds=1), chosen, encoder)
+    recognizer = train_recognizer(runner(speech, seeds=1), chosen, encoder).recognizer
     spec = recognizer.spec
     assert spec.method == "pseudo-labels" and spec.digest == encoder.digest and spec.trained == "frozen"
     assert spec.domains == (("en", "en"), ("xx", "xx")) and not spec.synthetic
@@ -246,7 +246,7 @@ def test_the_final_recogniser_is_trained_on_everything(speech):
     predicted = recognizer.probabilities(pooled, recognizer.domains[-1], speakers).argmax(1).numpy()
     labelled = speech.label[target] >= 0
     assert (predicted == speech.label[target])[labelled].mean() > 0.9
-    again = train_recognizer(runner(speech, seeds=1), chosen, encoder)
+    again = train_recognizer(runner(speech, seeds=1), chosen, encoder).recognizer
     assert torch.equal(again.head.state_dict()["output.weight"], recognizer.head.state_dict()["output.weight"])
 
 
@@ -254,7 +254,9 @@ def test_the_final_recogniser_is_trained_on_everything(speech):
 def test_the_recogniser_knows_what_it_was_trained_and_adapted_on(speech, normalise):
     """Of both sides, each by its corpus, whatever the head sees; features of another kind are beyond the edge."""
     speech = clear(speech)
-    recognizer = train_recognizer(runner(speech), case(epochs=1, normalise=normalise), load_encoder("logmel"))
+    recognizer = train_recognizer(
+        runner(speech), case(epochs=1, normalise=normalise), load_encoder("logmel")
+    ).recognizer
     pooled = torch.cat([speech.features, speech.features], 1)  # mean and deviation, of which the head sees the mean
     for number, domain in enumerate(recognizer.domains):
         rows = torch.from_numpy(speech.domain_of == number)
@@ -268,12 +270,12 @@ def test_the_recogniser_knows_what_it_was_trained_and_adapted_on(speech, normali
 def test_too_little_speech_to_know_it(toy_speech):
     speech = toy_speech(speakers=2, each=2, width=64)
     assert len(speech.utterances) == 16
-    assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).last.familiarity is None
+    assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).recognizer.last.familiarity is None
 
 
 def test_speech_that_a_machine_made_is_told(toy_speech):
     speech = toy_speech(sources=("demo-en",), width=64)
-    assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).spec.synthetic
+    assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).recognizer.spec.synthetic
 
 
 def test_a_target_without_labels_has_predictions_of_the_source_only(toy_speech):
@@ -350,7 +352,7 @@ def test_attributes_alone(speech):
 
 def test_the_recogniser_has_the_regressor_and_its_scale(speech):
     chosen = case(attributes=BOTH, attribute_range="1..7", epochs=1)
-    recognizer = train_recognizer(runner(rated(speech)), chosen, load_encoder("logmel"))
+    recognizer = train_recognizer(runner(rated(speech)), chosen, load_encoder("logmel")).recognizer
     assert recognizer.attributes == BOTH and recognizer.spec.attribute_range == "1..7"
     assert str(recognizer.scale) == "1..7"
     assert recognizer.branches[0].regressor.weight.shape == (2, 64)

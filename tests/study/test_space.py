@@ -11,13 +11,15 @@ import pytest
 import torch
 from toys import case_of
 
+from emobridge.data.speech import everything
 from emobridge.features.normalisation import coral_by_layer, covariance_roots, recolour
 from emobridge.heads.linear import Linear
 from emobridge.heads.single import Single
+from emobridge.settings import Split
 from emobridge.study import space as module
-from emobridge.study.space import embedding, principal, silhouette
+from emobridge.study.space import embedding, principal, silhouette, trained_sample
 from emobridge.training.inputs import domains_of
-from emobridge.training.tasks import normalised_rows
+from emobridge.training.tasks import build, normalised_rows
 
 
 @pytest.fixture
@@ -27,11 +29,11 @@ def embedded(toy_speech):
     def make(head=None, speech=None, align="none", **options):
         case = case_of(align=align, **options)
         speech = speech or toy_speech(shift=3.0)
-        x = speech.features
-        domains = domains_of(x, speech.domain_of, speech.corpora, case.normalise, speech.target)
-        spec = SimpleNamespace(trained_parts=frozenset())
-        recognizer = SimpleNamespace(spec=spec, domains=domains, head=(head or Single(x.shape[1], 2)).eval())
-        return speech, embedding(speech, recognizer, case)
+        fold = everything(speech, Split(), 0)
+        built = build(speech, fold, case, case.make_method(), ())
+        head = (head or Single(speech.features.shape[1], 2)).eval()
+        recognizer = SimpleNamespace(domains=built.learner.domains, head=head)
+        return speech, embedding(speech, recognizer, case, trained_sample(fold, built))
 
     return make
 
@@ -141,7 +143,7 @@ def test_of_many_some_are_measured_and_fewer_drawn(embedded, monkeypatch):
 
 def test_an_encoder_that_was_trained_has_none(embedded, toy_speech):
     speech = replace(toy_speech(), features=None)
-    assert embedding(speech, SimpleNamespace(), case_of()) is None
+    assert embedding(speech, SimpleNamespace(), case_of(), None) is None
 
 
 def test_how_unfamiliar_the_target_is_to_the_source(embedded, toy_speech):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import soxr
 
 import emobridge
 from emobridge.audit.fingerprint import Fingerprint
-from emobridge.data.audio import AudioError, audio_digest
+from emobridge.data.audio import audio_digests
 from emobridge.data.notes import key_of_note, open_notes
 from emobridge.types import Utterance
 
@@ -36,25 +36,33 @@ class ClipSound:
 
 def noted_sound(utterance: Utterance, decode: Callable[[], ClipSound]) -> ClipSound:
     """What a clip sounds like, as it is noted; otherwise it is decoded, and noted. Errors: those of `decode`."""
-    key = _key(utterance)
+    (key,) = _keys([utterance])
     value = None if key is None else open_notes().read(key)
     if value is not None:
         return _unpacked(value)
     sound = decode()
-    if key is not None and key == _key(utterance):  # the file is as it was before
+    if key is not None and [key] == _keys([utterance]):  # the file is as it was before
         open_notes().write(key, _packed(sound))
     return sound
 
 
-def _key(utterance: Utterance) -> bytes | None:
-    """Of the file's content and the stretch of it; None where the file cannot be read."""
-    try:
-        digest = audio_digest(utterance.path)
-    except AudioError:
-        return None
-    end = None if utterance.end is None else float(utterance.end)
+def noted_sounds(utterances: Sequence[Utterance]) -> list[ClipSound | None]:
+    """What clips sound like where that is noted, None elsewhere. The notes are read together."""
+    keys = _keys(utterances)
+    noted = open_notes().read_all(key for key in keys if key is not None)
+    return [None if key is None or key not in noted else _unpacked(noted[key]) for key in keys]
+
+
+def _keys(utterances: Sequence[Utterance]) -> list[bytes | None]:
+    """Of each file's content and the stretch of it; None where the file cannot be read."""
+    digests = audio_digests(utterance.path for utterance in utterances)
     versions = emobridge.__version__, soundfile.__libsndfile_version__, soxr.__version__
-    return key_of_note("sound", SOUND_FORM, versions, digest, float(utterance.start), end, utterance.channel)
+    keys: list[bytes | None] = []
+    for utterance in utterances:
+        digest, end = digests[utterance.path], None if utterance.end is None else float(utterance.end)
+        parts = "sound", SOUND_FORM, versions, digest, float(utterance.start), end, utterance.channel
+        keys.append(key_of_note(*parts) if isinstance(digest, bytes) else None)
+    return keys
 
 
 def _packed(sound: ClipSound) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.audit.clip_sounds import ClipSound, noted_sound
+from emobridge.audit.clip_sounds import ClipSound, noted_sound, noted_sounds
 from emobridge.audit.fingerprint import Fingerprint, FingerprintStream
 from emobridge.data.activity import speech_segments
 from emobridge.data.audio import SILENT, AudioError, ReadPieces, utterance_pieces, wrong_header
+from emobridge.data.notes import TOGETHER
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -98,9 +99,10 @@ def decode_manifest(
         prints=[None] * count,
         speech=np.full(count, np.nan),
     )
-    for index, row in enumerate(rows):
+    is_noted = details and read is utterance_pieces  # what somebody's own reader makes up is not
+    for index, (row, noted) in enumerate(_with_notes(rows) if is_noted else ((row, None) for row in rows)):
         try:
-            sound = _sound(row, read, details)
+            sound = noted or _sound(row, read, details)
         except UserError as error:
             manifest.failures[index] = str(error)
         else:
@@ -109,8 +111,15 @@ def decode_manifest(
     return manifest
 
 
+def _with_notes(rows: Sequence[Utterance]) -> Iterator[tuple[Utterance, ClipSound | None]]:
+    """Each utterance with what is noted of it."""
+    for first in range(0, len(rows), TOGETHER):
+        part = rows[first : first + TOGETHER]
+        yield from zip(part, noted_sounds(part))
+
+
 def _sound(row: Utterance, read: ReadPieces, details: bool) -> ClipSound:
-    if details and read is utterance_pieces:  # what somebody's own reader makes up is not noted
+    if details and read is utterance_pieces:
         return noted_sound(row, lambda: _decoded(row, read, details))
     return _decoded(row, read, details)
 

@@ -20,7 +20,7 @@ from emobridge.data._decoders import Facts, audio_errors, facts_of, stretch
 from emobridge.data._decoders import forget_files as forget_files
 from emobridge.data._decoders import stated_seconds as _stated_seconds
 from emobridge.data._ffmpeg import Samples, TooLongSound, longest_measured
-from emobridge.data.notes import noted_digest
+from emobridge.data.notes import noted_digests
 from emobridge.types import SAMPLE_RATE, Utterance
 
 END_TOLERANCE = 0.05  # s that `end` may lie beyond the file: labels are often rounded
@@ -95,11 +95,28 @@ def audio_digest(path: str | Path) -> bytes:
 
     It is read again only when the file has changed: see `notes`. Errors: AudioError for a file that cannot be read.
     """
-    _check_name(path)
-    try:
-        return noted_digest(path)
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
+    digest = audio_digests([str(path)])[str(path)]
+    if isinstance(digest, AudioError):
+        raise digest
+    return digest
+
+
+def audio_digests(paths: Iterable[str]) -> dict[str, bytes | AudioError]:
+    """`audio_digest` of each path, which is looked at once; the error of a file that cannot be read."""
+    digests: dict[str, bytes | AudioError] = {}
+    names = []
+    for path in dict.fromkeys(paths):
+        try:
+            _check_name(path)
+            names.append(path)
+        except AudioError as error:
+            digests[path] = error
+    for path, digest in noted_digests(names).items():
+        if isinstance(digest, OSError):
+            digests[path] = AudioError(f"{path}: cannot be read ({digest.strerror or digest})")
+        else:
+            digests[path] = digest
+    return digests
 
 
 def read_utterance(utterance: Utterance) -> np.ndarray:

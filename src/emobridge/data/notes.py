@@ -14,12 +14,14 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import itertools
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from emobridge.files import cache_folder, file_digest, file_version
 
@@ -31,8 +33,13 @@ CREATION = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, key BLOB U
 MOST_NOTE_BYTES = 1 << 30  # bytes of all notes: about half a million clips
 SETTLED = 2.0  # s since a file's modification, from which a note of it is written
 PENDING = 500  # notes that are written together
+TOGETHER = 500  # notes that are read together: alone each takes four times as long
 WAITING = 5.0  # s for another process that writes; after that this one does without
 CHECK = 8  # bytes of the checksum at the end of a note
+
+_Version = tuple[str, int, int, int, int, int]  # of a file, as `files.file_version` has it
+_Path = TypeVar("_Path", str, Path, str | Path)
+_Value = TypeVar("_Value")
 
 
 class Notes:
@@ -46,16 +53,22 @@ class Notes:
 
     def read(self, key: bytes) -> bytes | None:
         """A note; None where there is none, or a damaged one."""
-        row = None
-        with self._lock:
-            if key in self._pending:
-                return self._pending[key]
-            with self._usable() as database:
-                row = database.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
-        if row is None or not isinstance(row[0], bytes):
-            return None
-        value, check = row[0][:-CHECK], row[0][-CHECK:]
-        return value if check == _checksum(key, value) else None
+        return self.read_all([key]).get(key)
+
+    def read_all(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The notes of those keys that have one; damaged ones are left out."""
+        found: dict[bytes, bytes] = {}
+        for part in _batches(keys):
+            rows: list[tuple[bytes, object]] = []
+            with self._lock:
+                found |= {key: self._pending[key] for key in part if key in self._pending}
+                with self._usable() as database:
+                    question = f"SELECT key, value FROM notes WHERE key IN ({','.join('?' * len(part))})"
+                    rows = database.execute(question, part).fetchall()
+            for key, noted in rows:
+                if isinstance(noted, bytes) and noted[-CHECK:] == _checksum(key, noted[:-CHECK]):
+                    found.setdefault(key, noted[:-CHECK])
+        return found
 
     def write(self, key: bytes, value: bytes) -> None:
         """Write a note, now or, with others, before the process ends."""
@@ -136,26 +149,54 @@ def open_notes() -> Notes:
 
 def noted_digest(path: str | Path) -> bytes:
     """`files.file_digest`, from the notes where this version of the file is noted. Errors: OSError."""
-    version = file_version(path)
+    digest = noted_digests([path])[path]
+    if isinstance(digest, OSError):
+        raise digest
+    return digest
+
+
+def noted_digests(paths: Iterable[_Path]) -> dict[_Path, bytes | OSError]:
+    """`noted_digest` of each path, which is looked at once; the error of a file that cannot be read."""
+    digests: dict[_Path, bytes | OSError] = {}
+    for part in _batches(dict.fromkeys(paths)):
+        versions: dict[_Path, _Version] = {}
+        for path in part:
+            try:
+                versions[path] = file_version(path)
+            except OSError as error:
+                digests[path] = error
+        keys = {version: _key_of(version) for version in versions.values() if version not in _digests}
+        noted = open_notes().read_all(keys.values()) if keys else {}
+        for path, version in versions.items():
+            try:
+                digests[path] = _digest_of(path, version, noted.get(keys.get(version, b"")))
+            except OSError as error:
+                digests[path] = error
+    return digests
+
+
+def _digest_of(path: str | Path, version: _Version, noted: bytes | None) -> bytes:
+    """The digest of a version of a file: known to this process, noted, or computed and noted."""
     if version not in _digests:
         if len(_digests) >= 1 << 17:
             _digests.clear()
-        _digests[version] = _read_or_compute(path, version)
+        _digests[version] = _read_or_compute(path, version, noted)
     return _digests[version]
 
 
-def _read_or_compute(path: str | Path, version: tuple[str, int, int, int, int, int]) -> bytes:
-    name, _, inode, size, modified, changed = version  # without the device: its number may change when it is mounted
-    key = key_of_note("digest", name, inode, size, modified, changed)
-    notes = open_notes()
-    noted = notes.read(key)
+def _read_or_compute(path: str | Path, version: _Version, noted: bytes | None) -> bytes:
     if noted is not None and len(noted) == hashlib.sha256().digest_size:
         with open(path, "rb"):  # whoever may not read a file learns nothing about it
             return noted
-    digest = file_digest(path)
+    digest, modified = file_digest(path), version[-2]
     if time.time() - modified / 1e9 > SETTLED and file_version(path) == version:
-        notes.write(key, digest)
+        open_notes().write(_key_of(version), digest)
     return digest
+
+
+def _key_of(version: _Version) -> bytes:
+    name, _, inode, size, modified, changed = version  # without the device: its number may change when it is mounted
+    return key_of_note("digest", name, inode, size, modified, changed)
 
 
 def key_of_note(*parts: object) -> bytes:
@@ -167,8 +208,15 @@ def _checksum(key: bytes, value: bytes) -> bytes:
     return hashlib.blake2b(key + value, digest_size=CHECK).digest()
 
 
+def _batches(values: Iterable[_Value]) -> Iterator[list[_Value]]:
+    """The values, TOGETHER at a time."""
+    rest = iter(values)
+    while part := list(itertools.islice(rest, TOGETHER)):
+        yield part
+
+
 _open: dict[tuple[int, str], Notes] = {}
-_digests: dict[tuple[str, int, int, int, int, int], bytes] = {}
+_digests: dict[_Version, bytes] = {}
 
 
 @atexit.register

@@ -93,10 +93,9 @@ def points_of(x: Tensor, count: int) -> Tensor:
 
     if count == 1:
         return x.mean(0, keepdim=True)
-    x = x.double()
-    components = principal_components(x, count - 1)
-    # The columns of z = components.of(x) are orthogonal: those of S in the directions of its eigenvectors.
-    squares = [components.of(part).square().sum(0) for part in x.split(ROWS_AT_ONCE)]
-    deviation = (torch.stack(squares).sum(0) / len(x)).sqrt()
+    # Of more the rounding of single products is lost among them, and twice the precision takes twice the time.
+    components = principal_components(x.double() if len(x) <= ROWS_AT_ONCE else x, count - 1)
+    deviation = (components.squares.double() / len(x)).sqrt()
     cosines = dct(np.eye(count), norm="ortho")[:, 1 : len(deviation) + 1] * count**0.5
-    return (components.mean + (torch.from_numpy(cosines) * deviation) @ components.axes.T).float()
+    points = (torch.from_numpy(cosines) * deviation) @ components.axes.double().T
+    return (components.mean.double() + points).float()

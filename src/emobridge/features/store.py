@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 
 from emobridge.data.ahead import ReadAhead
-from emobridge.data.audio import AudioError, audio_digest, read_utterance, utterance_seconds
+from emobridge.data.audio import AudioError, audio_digest, audio_digests, read_utterance, utterance_seconds
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features.encoding import ClipEncoder, ReadWave, is_beyond_window
@@ -394,14 +394,16 @@ def bytes_per_clip(encoder: Encoder) -> int:
 def _keys(utterances: list[Utterance], strict: bool) -> tuple[list[str], dict[str, str]]:
     """Each utterance's key, made of its path where the file cannot be read, and the reasons for such keys."""
     keys, reasons = [], {}
+    digests = audio_digests(utterance.path for utterance in utterances)
     for utterance in utterances:
-        try:
-            keys.append(_key(utterance))
-        except AudioError as error:
-            if strict:
-                raise
-            keys.append(f"unread {utterance.path}")
-            reasons[keys[-1]] = str(error)
+        digest = digests[utterance.path]
+        if isinstance(digest, bytes):
+            keys.append(_key_of(utterance, digest))
+            continue
+        if strict:
+            raise digest
+        keys.append(f"unread {utterance.path}")
+        reasons[keys[-1]] = str(digest)
     return keys, reasons
 
 
@@ -419,7 +421,12 @@ def _lengths(clips: Mapping[_K, Utterance], strict: bool) -> tuple[dict[_K, floa
 
 
 def _key(utterance: Utterance) -> str:
-    content = audio_digest(utterance.path).hex()
+    return _key_of(utterance, audio_digest(utterance.path))
+
+
+def _key_of(utterance: Utterance, digest: bytes) -> str:
+    """The key of a stretch of a file, by the digest of the file's content."""
+    content = digest.hex()
     end = None if utterance.end is None else float(utterance.end)
     channel = "" if utterance.channel is None else f" {utterance.channel}"  # as before there were channels
     return hashlib.sha256(f"{content} {float(utterance.start)} {end}{channel}".encode()).hexdigest()[:32]

@@ -92,6 +92,7 @@ class Components(NamedTuple):
 
     mean: Tensor  # (D,)
     axes: Tensor  # (D, k), orthonormal columns, the one of most variance first
+    squares: Tensor  # (k,), the sums of the squares of z over the features
 
     def __repr__(self) -> str:
         return f"Components(mean=<{_size(self.mean)}>, axes=<{_size(self.axes)}>)"
@@ -130,11 +131,11 @@ def principal_components(x: Tensor, count: int) -> Components:
         products = x.numpy() @ x.numpy().T
     last = len(products) - 1
     chosen = [last + 1 - count, last]
-    _, vectors = eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # as Fortran has it: no copy
-    axes = torch.from_numpy(vectors).flip(1)
+    values, vectors = eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # as Fortran has it: no copy
+    axes, squares = torch.from_numpy(vectors).flip(1), torch.from_numpy(values).flip(0).clamp(min=0)
     if not by_feature:
         axes = torch.linalg.qr(x.T @ axes).Q
-    return Components(mean, axes)
+    return Components(mean, axes, squares)
 
 
 class ClosedFormHead(Head):

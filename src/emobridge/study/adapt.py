@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from emobridge.audit.findings import Audit, audit
-from emobridge.corpora import utterances_at
 from emobridge.data.threads import one_thread
 from emobridge.progress import progress
 from emobridge.report.model_card import model_card
@@ -16,11 +16,13 @@ from emobridge.report.terminal import lines_of
 from emobridge.report.write import write_study
 from emobridge.settings import Adapt, Data, command_of, write_settings
 from emobridge.study.cases import check_useful
+from emobridge.study.reading import Manifests
 from emobridge.study.record import record_of
 from emobridge.study.redact import pseudonyms_of, redacted_study
 from emobridge.study.target import findings_of
 from emobridge.study.train import Adapted, train
 from emobridge.training.stages import hardware_of
+from emobridge.types import Utterance
 
 
 @one_thread()
@@ -42,10 +44,10 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
         return adapted
     names = pseudonyms_of(request, data_paths(adapted.request.data)) if request.output.redact else None
     shown = adapted if names is None else redacted_study(adapted, names)
-    manifests = audit_manifests(adapted.request.data, names)
+    audited = audit_manifests(adapted.request.data, adapted.prepared.manifests, names)
     with progress("answers on the target") as report:
-        findings = findings_of(shown, manifests, report)
-    record = replace(record_of(shown, manifests, command_of(request, "adapt")), target=findings)
+        findings = findings_of(shown, audited, report)
+    record = replace(record_of(shown, audited, command_of(request, "adapt")), target=findings)
     origin = adapted.prepared.origin
     earlier = "" if origin is None else origin.earlier_scores
     if names is not None:
@@ -62,16 +64,16 @@ def data_paths(data: Data) -> tuple[str, ...]:
     return (*data.source, data.target)
 
 
-def audit_manifests(data: Data, names: Pseudonyms | None = None) -> Audit:
+def audit_manifests(data: Data, read: Manifests, names: Pseudonyms | None = None) -> Audit:
     """The audit of a run's manifests, of the emotions that it learns: those of others are not its concern.
 
-    names: of utterances and speakers in the findings, in place of their own.
+    read: the manifests, as far as they were read before. names: of utterances and speakers in the findings, in place
+    of their own.
     """
     labels = {None, *(data.labels or ())}
-    manifests = {}
+    manifests: dict[str, Sequence[Utterance]] = {}
     for path in data_paths(data):
-        rows = list(utterances_at(path))
-        rows = rows if names is None else list(map(names.utterance, rows))
+        rows = read.at(path) if names is None else tuple(map(names.utterance, read.at(path)))
         if data.attributes_only:  # no emotion is learnt
             manifests[path] = [replace(row, emotion=None) for row in rows]
         elif path == data.target and data.pool == "open":  # all of it takes part; other emotions are as unlabelled

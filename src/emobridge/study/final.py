@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -19,18 +19,28 @@ from emobridge.features.normalisation import Domain
 from emobridge.features.source_moments import SourceMoments, fit_source_moments
 from emobridge.heads.base import ClosedFormHead
 from emobridge.study.run import Runner, method_name
+from emobridge.study.space import TrainedSample, trained_sample
 from emobridge.training.case import Case
 from emobridge.training.inputs import Recordings
 from emobridge.training.stages import Fitted
 from emobridge.training.tasks import normalised_rows
-from emobridge.types import Utterance, person
+from emobridge.types import Utterance, person, short_repr
 
 MEASURED = 4000  # utterances at most by whose features others are judged familiar: drawn at random, they stand for all
 
 
+@short_repr
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The recogniser of a case."""
+
+    recognizer: Recognizer
+    sample: TrainedSample | None  # of what it was trained on, see `study.space`
+
+
 def train_recognizer(
     runner: Runner, case: Case, encoder: Encoder, *, temperatures: Sequence[float] = (1.0, 1.0), reason: str = ""
-) -> Recognizer:
+) -> Trained:
     """The case, seed 0, on everything. reason: why it was chosen, for `Spec.reason`.
 
     Where the source's encoder stayed as it was under the target's adapters, it still answers for the source.
@@ -39,6 +49,7 @@ def train_recognizer(
     """
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
+    sample = trained_sample(fold, fitted.built)
     if not isinstance(fitted.built.learner, Recordings):  # what follows needs no copy of all features
         runner.forget()
         fitted = fitted.without_inputs()
@@ -54,8 +65,8 @@ def train_recognizer(
     moments = _source_moments(runner, case, fold, fitted)
     target = target.with_training_speech(_training_speech(runner, case, fold), moments)
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
-        return target
-    return _with_source(runner, case, encoder, fitted, target)
+        return Trained(target, sample)
+    return Trained(_with_source(runner, case, encoder, fitted, target), sample)
 
 
 def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, target: Recognizer) -> Recognizer:

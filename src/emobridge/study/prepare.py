@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -32,7 +32,7 @@ from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
 from emobridge.study.origin import SourceBundle
 from emobridge.study.phones import with_phones
-from emobridge.study.reading import labels_of, read_speech, target_labels_of
+from emobridge.study.reading import Manifests, labels_of, read_speech, target_labels_of
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.training.stages import hardware_of
@@ -53,6 +53,7 @@ class Prepared:
     skipped: tuple[tuple[str, str], ...]  # id and reason of utterances that could not be read
     left_out: int  # target utterances of other emotions
     origin: SourceBundle | None = None  # of `adapt --from`, in place of source speech
+    manifests: Manifests = field(default_factory=Manifests)  # of the request, as they were read
 
 
 @short_repr
@@ -116,8 +117,9 @@ def prepare(
     notes: list[str] = []
     shared = request.split.share_speakers
     moments = None if origin is None else origin.moments
+    manifests = Manifests()
     speech, left_out = read_speech(
-        request.data, labels, share_speakers=shared, on_note=notes.append, source_moments=moments
+        data, labels, manifests=manifests, share_speakers=shared, on_note=notes.append, source_moments=moments
     )
     if origin is not None:
         origin.check(speech, share_speakers=shared)
@@ -151,7 +153,7 @@ def prepare(
     if classes := tuple(dict.fromkeys(name for case in drafts for name in case.phone_classes)):
         with progress("phones") as report:
             speech = with_phones(speech, classes, data.alignments, encoder, request.output, report)
-    return Prepared(drafts, speech, encoder, skipped, left_out, origin)
+    return Prepared(drafts, speech, encoder, skipped, left_out, origin, manifests)
 
 
 def _layers_of(cases: Sequence[Case], encoder: Encoder) -> tuple[str, ...]:
@@ -208,6 +210,8 @@ def _unreadable(
 
 def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
     """The speech without what could not be read. Errors: UserError where nothing is left of a corpus."""
+    if not skipped:
+        return speech
     reasons = dict(skipped)
     rows = [row for row, utterance in enumerate(speech.utterances) if utterance.id not in reasons]
     for corpus in sorted(set(speech.domain_of.tolist()) - set(speech.domain_of[rows].tolist())):

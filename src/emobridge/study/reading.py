@@ -20,10 +20,24 @@ from emobridge.study.label_list import LabelList, count_labels, language_of, rea
 from emobridge.types import ATTRIBUTES, Utterance
 
 
+class Manifests:
+    """The utterances at paths, as `corpora.utterances_at` gives them; each path is read once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[Utterance, ...]] = {}
+
+    def at(self, path: str, on_note: Callable[[str], None] | None = None) -> tuple[Utterance, ...]:
+        """All utterances at a path. on_note: as there, where it is read. Errors: UserError, as there."""
+        if path not in self._rows:
+            self._rows[path] = tuple(utterances_at(path, on_note))
+        return self._rows[path]
+
+
 def read_speech(
     data: Data,
     labels: tuple[str, ...],
     *,
+    manifests: Manifests | None = None,
     share_speakers: bool = False,
     on_note: Callable[[str], None] | None = None,
     source_moments: SourceMoments | None = None,
@@ -33,24 +47,27 @@ def read_speech(
     labels: as `labels_of` gives them. Within each manifest utterances are ordered by corpus, speaker and id, so that
     the order of its rows changes nothing. The target has the labels of the list `data.labelled` too, and of all its
     labels only those may be seen. source_moments: in place of source manifests.
+    manifests: what was read before, and what is read here is added to.
     on_note: gets how folders were read, and what unknown speakers of the target cost.
     Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an attribute outside its
     corpus's range, ids that stand in two manifests, and speakers on both sides.
     """
-    sources = [_in_order(_source_rows(path, data, labels, on_note)) for path in data.source]
-    target = _target_rows(data.target, on_note)
-    listed = read_list(data.labelled, language_of(target)) if data.labelled else LabelList()
-    listed = listed.matched(target, data.target)
+    manifests = manifests or Manifests()
+    sources = [_in_order(_learnable(path, manifests.at(path, on_note), data, labels)) for path in data.source]
+    rows = manifests.at(data.target, on_note)
+    _note_speakers(data.target, rows, on_note)
+    listed = read_list(data.labelled, language_of(rows)) if data.labelled else LabelList()
+    listed = listed.matched(rows, data.target)
     if on_note:
         for note in listed.notes:
             on_note(note)
-    target = with_labels(target, listed.labels, labels, data.target)
+    target = with_labels(rows, listed.labels, labels, data.target)
     keeps_all = data.attributes_only or data.pool == "open"
     adapted = [row for row in target if keeps_all or row.emotion is None or row.emotion in labels]
     if not adapted:
         raise UserError(f"{data.target}: no utterance is unlabelled or of {', '.join(labels)}")
     adapted = _in_order(adapted)
-    source = [row for rows in sources for row in rows]
+    source = [row for own in sources for row in own]
     utterances = source + adapted
     names = dict.fromkeys(row.corpus for row in source)
     if source_moments is not None:
@@ -137,11 +154,8 @@ def _attributes(utterances: Sequence[Utterance], sources: int, data: Data) -> np
     return values
 
 
-def _source_rows(
-    path: str, data: Data, labels: Sequence[str], on_note: Callable[[str], None] | None
-) -> list[Utterance]:
+def _learnable(path: str, rows: Sequence[Utterance], data: Data, labels: Sequence[str]) -> list[Utterance]:
     """The utterances of a source that can be learnt from."""
-    rows = list(utterances_at(path, on_note))
     if data.attributes_only:
         rated = [row for row in rows if any(getattr(row, name) is not None for name in data.attributes)]
         if not rated:
@@ -154,13 +168,11 @@ def _source_rows(
     return labelled
 
 
-def _target_rows(path: str, on_note: Callable[[str], None] | None) -> list[Utterance]:
-    """The utterances of the target, with a note on what it costs that their speakers are not known."""
-    rows = list(utterances_at(path, on_note))
+def _note_speakers(path: str, rows: Sequence[Utterance], on_note: Callable[[str], None] | None) -> None:
+    """A note on what it costs that speakers of the target are not known."""
     nameless = sum(row.speaker is None for row in rows)
     if on_note and nameless and not Path(path).is_dir():  # the notes of a folder have it
         on_note(f"{path}: {speakers_note(nameless, len(rows))}")
-    return rows
 
 
 def check_ids(utterances: Sequence[Utterance]) -> None:

@@ -15,6 +15,7 @@ from emobridge.data.attributes import is_constructed
 from emobridge.data.speech import Speech, count_folds
 from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
+from emobridge.report.embedding import Embedding
 from emobridge.report.record import (
     SIDES,
     CorpusRow,
@@ -95,7 +96,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
         test_space=test_space(speech, adapted.answers),
-        space=embedding(speech.at(adapted.chosen.layer, adapted.chosen.views), adapted.recognizer, adapted.chosen),
+        space=_embedding(adapted),
         audit=audit,
         floors=_floors(adapted, audit),
         warnings=_warnings(adapted),
@@ -112,6 +113,11 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         bundle_method=method_name(adapted.chosen),
         bundle_reason=adapted.recognizer.spec.reason,
     )
+
+
+def _embedding(adapted: Adapted) -> Embedding | None:
+    case = adapted.chosen
+    return embedding(adapted.speech.at(case.layer, case.views), adapted.recognizer, case, adapted.sample)
 
 
 def _absent_rows(origin: SourceBundle | None, case: Case) -> tuple[CorpusRow, ...]:

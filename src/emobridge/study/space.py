@@ -10,45 +10,76 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emobridge.report.embedding import Embedding, Point, Space
 from emobridge.report.record import SIDES
-from emobridge.types import person
+from emobridge.types import person, short_repr
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from emobridge.bundle import Recognizer
-    from emobridge.data.speech import Speech
+    from emobridge.data.speech import Fold, Speech
     from emobridge.study.run import Answers
     from emobridge.training.case import Case
+    from emobridge.training.tasks import Built
 
 MEASURED = 3000  # utterances at most: each is compared with each other
 DRAWN = 1500  # at most are in the picture: the first of the measured, which are in random order
 AXES = 3
 
 
-def embedding(speech: Speech, recognizer: Recognizer, case: Case, *, seed: int = 0) -> Embedding | None:
+@short_repr
+@dataclass(frozen=True, slots=True)
+class TrainedSample:
+    """Some utterances of both sides as a head was trained on them."""
+
+    rows: np.ndarray  # (n,) of the speech
+    normalised: Tensor  # (n, D)
+    aligned: Tensor  # (n, D): those of the source as CORAL recoloured them, where it did
+
+
+def trained_sample(fold: Fold, built: Built, *, seed: int = 0) -> TrainedSample | None:
+    """What a fit on stored features was trained on: of more than MEASURED utterances a sample, drawn by `seed`.
+
+    None where an encoder was trained or gives frames.
+    """
+    from emobridge.training.inputs import Frozen
+
+    inputs = built.task.inputs
+    if built.inputs_of is None or not isinstance(inputs, Frozen):
+        return None
+    learnt = np.array([*fold.source, *fold.target])
+    drawn = np.random.default_rng(seed).permutation(len(learnt))[:MEASURED]
+    sample = built.inputs_of(learnt[drawn].tolist(), False)
+    assert isinstance(sample, Frozen)  # as all inputs of the fit are
+    aligned = sample.x.clone()
+    if inputs.copies:  # of the fold's source, behind all others
+        of_source = drawn < len(fold.source)
+        aligned[of_source] = inputs.x[len(inputs.x) - inputs.copies + drawn[of_source]]
+    return TrainedSample(learnt[drawn], sample.x, aligned)
+
+
+def embedding(speech: Speech, recognizer: Recognizer, case: Case, sample: TrainedSample | None) -> Embedding | None:
     """The feature spaces of a finished run, before and after adaptation.
 
     First the features standardised by the source, as with `normalise` none. Then the features as they were normalised
     for training (those of the source also recoloured by CORAL), the head's representation where it learns one, and its
-    logits. The recogniser is the final one, which adapted to all target utterances. Of more than MEASURED utterances a
-    sample is drawn by `seed`. None where the encoder was trained, where no emotions are learnt, and where the source is
-    not there.
+    logits. The recogniser is the final one, which adapted to all target utterances; sample: of what it was trained on.
+    None where there is none, as of a trained encoder, where no emotions are learnt, and where the source is not there.
     """
-    if speech.features is None or not case.labels or recognizer.spec.trained_parts or speech.absent:
+    if speech.features is None or sample is None or not case.labels or speech.absent:
         return None
-    rows = np.random.default_rng(seed).permutation(len(speech.utterances))[:MEASURED]
+    rows = sample.rows
     utterances = [speech.utterances[row] for row in rows]
     emotions = [case.labels[label] if label >= 0 else None for label in speech.label[rows]]
     languages = [utterance.language for utterance in utterances]
     speakers = [person(utterance) for utterance in utterances]
-    by_space = _spaces(speech, speech.features, recognizer, case, rows)
+    by_space = _spaces(speech, speech.features, recognizer, case, sample)
     spaces = tuple(_space(name, values.numpy(), (emotions, languages, speakers)) for name, values in by_space)
     return Embedding(
         spaces,
@@ -162,7 +193,7 @@ def _unfamiliar(speech: Speech, plain: Tensor, recognizer: Recognizer) -> tuple[
 
 
 def _spaces(
-    speech: Speech, features: Tensor, recognizer: Recognizer, case: Case, rows: np.ndarray
+    speech: Speech, features: Tensor, recognizer: Recognizer, case: Case, sample: TrainedSample
 ) -> list[tuple[str, Tensor]]:
     """The name of each space and the features in it, (n, D'), of n rows of the speech."""
     import torch
@@ -171,52 +202,20 @@ def _spaces(
     from emobridge.features.normalisation import fit_domain, normalise_features
     from emobridge.training.inputs import take_rows
 
-    # A layer is normalised and aligned by itself, so that never more than one is in memory twice; prosody is not.
-    each = features.ndim == 3 and not case.prosody
-    layers = [slice(layer, layer + 1) for layer in range(features.shape[1])] if each else [slice(None)]
-    parts = [_trained_on(speech, features, recognizer, case, rows, layer) for layer in layers]
-    x, aligned = (torch.cat(side, 1) for side in zip(*parts))
+    x = sample.normalised
     with torch.no_grad():
         represented = recognizer.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
         logits = recognizer.head.output(represented)
     source = take_rows(features, np.flatnonzero(~speech.is_target))
     domain = fit_domain("", "", source, prosody=prosody_width(case.prosody))
-    plain = normalise_features(features[torch.from_numpy(rows)], domain, None).flatten(1)
+    plain = normalise_features(features[torch.from_numpy(sample.rows)], domain, None).flatten(1)
     spaces = [
         ("before: features, standardised by the source", plain),
-        (f"features as trained on: normalised by {_by(case)}", aligned),
+        (f"features as trained on: normalised by {_by(case)}", sample.aligned),
     ]
     if not torch.equal(represented, x):
         spaces.append(("after: what the head represents", represented))
     return [*spaces, ("after: logits", logits)]
-
-
-def _trained_on(
-    speech: Speech, features: Tensor, recognizer: Recognizer, case: Case, rows: np.ndarray, layer: slice
-) -> tuple[Tensor, Tensor]:
-    """Features of some layers (n, D') of n rows as they were normalised, and those of the source recoloured too."""
-    import torch
-
-    from emobridge.features.normalisation import coral_by_layer, covariance_roots, recolour
-    from emobridge.training.inputs import take_rows
-    from emobridge.training.tasks import normalised_rows
-
-    domains = recognizer.domains
-    if features.ndim == 3:
-        features = features[:, layer]
-        domains = tuple(domain.at(layer) for domain in domains)
-    x = normalised_rows(replace(speech, features=features), range(len(features)), domains, case.normalise)
-    layers, x = x.shape[1] if x.ndim == 3 else 1, x.flatten(1)
-    own = x[torch.from_numpy(rows)]
-    aligned = own.clone()
-    if case.align == "coral":
-        target_roots = covariance_roots(take_rows(x, np.flatnonzero(speech.is_target)), 0.5, layers)
-        for domain in range(speech.target):
-            source_roots = covariance_roots(take_rows(x, np.flatnonzero(speech.domain_of == domain)), -0.5, layers)
-            matrices = coral_by_layer(source_roots, target_roots)
-            of_domain = torch.from_numpy(speech.domain_of[rows] == domain)
-            aligned[of_domain] = recolour(own[of_domain], matrices)
-    return own, aligned
 
 
 def _by(case: Case) -> str:

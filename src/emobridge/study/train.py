@@ -21,6 +21,7 @@ from emobridge.study.harm import compares_halves, measure_harm
 from emobridge.study.origin import read_origin
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
+from emobridge.study.space import TrainedSample
 from emobridge.training.case import Case
 from emobridge.types import short_repr
 
@@ -37,6 +38,7 @@ class Adapted:
     system: Case  # the adapted one that the report is about
     chosen: Case  # what the recogniser was trained as: the system, or the baseline (see `study.choice`)
     recognizer: Recognizer
+    sample: TrainedSample | None = None  # of what it was trained on
     harm: HarmSign | None = None  # of the adapted system; None where it adapts to no unlabelled audio
     lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
 
@@ -76,8 +78,10 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     if origin is not None:  # no answer to the source was held out here
         temperatures = max(origin.temperatures[0], agreed), origin.temperatures[1]
     reason, encoder = choice.reason, prepared.encoder
-    recognizer = train_recognizer(runner, choice.case, encoder, temperatures=temperatures, reason=reason)
-    return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, harm)
+    final = train_recognizer(runner, choice.case, encoder, temperatures=temperatures, reason=reason)
+    return Adapted(
+        request, prepared, decision, answers, adapted.case, choice.case, final.recognizer, final.sample, harm
+    )
 
 
 def _check_budget(request: Adapt, speech: Speech) -> None:

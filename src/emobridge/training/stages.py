@@ -61,7 +61,8 @@ class Fitted:
     def without_inputs(self) -> Fitted:
         """The same without the stored features that it was trained on and scores, which may be all of a corpus."""
         nothing = Frozen(torch.empty(0, self.built.task.inputs.width))
-        built = replace(self.built, task=replace(self.built.task, inputs=nothing), test=nothing, validation=None)
+        task = replace(self.built.task, inputs=nothing)
+        built = replace(self.built, task=task, test=nothing, validation=None, inputs_of=None)
         return replace(self, built=built)
 
 

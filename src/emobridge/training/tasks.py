@@ -35,6 +35,7 @@ from emobridge.training.phones import normalised_means, phone_classes_of, record
 from emobridge.types import person
 
 SharedValue = TypeVar("SharedValue")
+MakeInputs = Callable[[Sequence[int], bool], Inputs]  # rows of a speech -> what is drawn from; whether it leads
 TRAITS = ("gender", "naturalness")  # of an Utterance
 
 
@@ -76,6 +77,7 @@ class Built:
     learner: Recordings | FixedDomains  # its `domains` are in the order of `Speech.domain_of`
     test: Inputs  # rows: source_test, then target_test, then items
     validation: tuple[Inputs, Labelled] | None
+    inputs_of: MakeInputs | None = None  # from rows that were learnt from, and False, to their inputs
 
 
 def build(
@@ -141,10 +143,10 @@ def build(
         phones=_phones(speech, fold, case, rows, classes, inputs, learner, computed) if classes else None,
     )
     validation = _validation(speech, list(fold.validation), make) if fold.validation else None
-    return Built(task, learner, make(tests, False), validation)
+    return Built(task, learner, make(tests, False), validation, make)
 
 
-def _validation(speech: Speech, rows: list[int], make: Callable[..., Inputs]) -> tuple[Inputs, Labelled]:
+def _validation(speech: Speech, rows: list[int], make: MakeInputs) -> tuple[Inputs, Labelled]:
     """The utterances that choose the epoch; their `corpus` is their side: 0 source, 1 target."""
     side = torch.from_numpy(speech.is_target[rows].astype(np.int64))
     labelled = _labelled(speech, rows, 0, len(rows))
@@ -208,7 +210,7 @@ def _labelled(speech: Speech, rows: Sequence[int], first: int, end: int) -> Labe
 
 def _recorded_inputs(
     speech: Speech, fold: Fold, case: Case, encoder: Encoder, hardware: Hardware
-) -> tuple[Recordings, Callable[[Sequence[int], bool], Inputs]]:
+) -> tuple[Recordings, MakeInputs]:
     """The recordings whose unlabelled audio tells the moments of each domain, and a function from rows to inputs."""
     front = FrontEnd(
         encoder,
@@ -243,9 +245,7 @@ def _with_points(inputs: Frozen, moments: SourceMoments) -> tuple[Frozen, Labell
     return Frozen(x), Labelled(rows, moments.label, moments.corpus)
 
 
-def _frozen_inputs(
-    speech: Speech, fold: Fold, case: Case
-) -> tuple[FixedDomains, Callable[[Sequence[int], bool], Inputs]]:
+def _frozen_inputs(speech: Speech, fold: Fold, case: Case) -> tuple[FixedDomains, MakeInputs]:
     """The domains that a fold's unlabelled audio tells, and a function from rows to inputs normalised by them."""
     learn = [*fold.source, *fold.target]
     features = speech.features
