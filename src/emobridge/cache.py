@@ -20,14 +20,16 @@ MARK = "format"  # the file that says it
 
 def key_of(*parts: Any) -> str:
     """A short name of plain values (and bytes), the same in every process."""
-    text = json.dumps(parts, sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()[:24]
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(f"{type(value).__name__} is not a plain value")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=_plain)  # made once: for each row that would take half of the time
 
 
 def _is_filled(folder: Path) -> bool:

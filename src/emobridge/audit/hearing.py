@@ -15,10 +15,10 @@ from emobridge.audit.clip_sounds import ClipSound, noted_sound, noted_sounds
 from emobridge.audit.fingerprint import Fingerprint, FingerprintStream
 from emobridge.data.activity import speech_segments
 from emobridge.data.audio import SILENT, AudioError, ReadPieces, utterance_pieces, wrong_header
-from emobridge.data.notes import TOGETHER
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
+LOOKED_UP = 5000  # utterances whose notes are in memory at a time; each of their files is looked at once
 CLIPPING_LEVEL = 0.999  # of 1; resampling and averaging of channels smear the flat tops a little
 
 
@@ -113,8 +113,8 @@ def decode_manifest(
 
 def _with_notes(rows: Sequence[Utterance]) -> Iterator[tuple[Utterance, ClipSound | None]]:
     """Each utterance with what is noted of it."""
-    for first in range(0, len(rows), TOGETHER):
-        part = rows[first : first + TOGETHER]
+    for first in range(0, len(rows), LOOKED_UP):
+        part = rows[first : first + LOOKED_UP]
         yield from zip(part, noted_sounds(part))
 
 

@@ -153,11 +153,11 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
         (source_held, test), (target_held, target_test) = source_parts[index], target_parts[index]
         held_out = {*target_held, *target_test}
         people = set() if split.transductive else _people(speech, held_out, split)
-        adapts = [row for row in scored if split.transductive or row not in held_out]
-        adapts += [row for row in unscored if person(speech.utterances[row]) not in people]
+        adapts = [row for row in scored.tolist() if split.transductive or row not in held_out]
+        adapts += [row for row in unscored.tolist() if person(speech.utterances[row]) not in people]
         not_train = {*source_held, *test}
-        train = tuple(int(row) for row in source if row not in not_train)
-        fold = Fold(train, test, tuple(map(int, sorted(adapts))), target_test, (*source_held, *target_held), items)
+        train = tuple(row for row in source.tolist() if row not in not_train)
+        fold = Fold(train, test, tuple(sorted(adapts)), target_test, (*source_held, *target_held), items)
         folds.append(fold if split.halved else _with_validation(speech, fold, split, seed, validation))
     return tuple(folds)
 
@@ -324,5 +324,5 @@ def _parts(
         parts = by_ratio(utterances, (1 / count,) * count, seed=seed, share_speakers=True)
     else:
         parts = by_fold(utterances, max(count, 2), seed=seed, by_utterance=split.by_utterance)
-    of_rows = [tuple(int(rows[index]) for index in part) for part in parts]
+    of_rows = [tuple(rows[list(part)].tolist()) for part in parts]
     return tuple(zip(of_rows[1::2], of_rows[::2])) if halved else tuple(((), part) for part in of_rows)

@@ -6,6 +6,7 @@ corpora are two people. A split depends on the seed and on the utterances, and n
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -20,6 +21,7 @@ from emobridge.types import Utterance, person
 
 Part = tuple[int, ...]
 SERAB_SHARES = {"crema-d": (0.7, 0.1, 0.2)}  # of the speakers; of every other corpus 60/20/20
+MANY = 10_000  # groups
 RESTARTS = 10  # deals, of which the best is taken; with more, all seeds would give the same split
 
 
@@ -238,18 +240,29 @@ def _divide(
 ) -> tuple[Part, ...]:
     """Deal G groups out to P parts so that the count of each emotion in a part is near its ratio of the total."""
     emotions = sorted({u.emotion or "" for u in utterances})
-    counts = np.zeros((len(groups), len(emotions)))
-    for row, group in zip(counts, groups):
-        for emotion, count in Counter(utterances[index].emotion or "" for index in group).items():
-            row[emotions.index(emotion)] = count
-    rng = np.random.default_rng(seed)
-    restarts = RESTARTS if len(groups) < 10_000 else 1  # with so many to deal, the first is good enough
-    deals = (_deal(counts, np.asarray(ratios), rng) for _ in range(restarts))
-    _, parts = min(deals, key=lambda deal: deal[0])
+    counts = []
+    for group in groups:
+        own = Counter(utterances[index].emotion or "" for index in group)
+        counts.append(tuple(own[emotion] for emotion in emotions))
+    deal = _best_deal if len(groups) < MANY else _best_deal.__wrapped__  # which would fill the memory
+    parts = deal(tuple(counts), tuple(ratios), seed)
     return tuple(
         tuple(sorted(index for which, group in zip(parts, groups) if which == part for index in group))
         for part in range(len(ratios))
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _best_deal(counts: tuple[tuple[int, ...], ...], ratios: tuple[float, ...], seed: int) -> tuple[int, ...]:
+    """The part of each group with `counts` of emotions: the best of some deals.
+
+    Of the same speech it is asked for several times in a run.
+    """
+    rng = np.random.default_rng(seed)
+    restarts = RESTARTS if len(counts) < MANY else 1  # with so many to deal, the first is good enough
+    deals = (_deal(np.asarray(counts, dtype=np.float64), np.asarray(ratios), rng) for _ in range(restarts))
+    _, parts = min(deals, key=lambda deal: deal[0])
+    return tuple(parts.tolist())
 
 
 def _deal(
