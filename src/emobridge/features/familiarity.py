@@ -101,7 +101,8 @@ def _centres(x: Tensor) -> tuple[Tensor, Tensor]:
 
     deviation = x.std(0, correction=0)
     deviation = torch.maximum(deviation, least_deviation(deviation))
-    count = min(CENTRES, max(1, len(x.unique(dim=0)) // ROWS_PER_CENTRE))
+    different = len({row.tobytes() for row in x.numpy()})  # `unique` sorts them
+    count = min(CENTRES, max(1, different // ROWS_PER_CENTRE))
     model = KMeans(count, n_init=1, random_state=0).fit((x / deviation).numpy())
     return torch.from_numpy(model.cluster_centers_).float() * deviation, deviation
 

@@ -145,12 +145,14 @@ class Evaluation(BaseEvaluation):
         truth, predictions = self._indices()
         names, owner = clusters_of(self.speakers)
         lead = self.lead  # looked up once, and not for each speaker
-        utterances = np.array(self.utterances or range(len(truth)), dtype=np.int64)
+        utterances = np.array(self.utterances, dtype=np.int64)
         order = np.argsort(owner, kind="stable")
         ends = np.searchsorted(owner[order], np.arange(len(names) + 1))
         for name, start, end in zip(names, ends, ends[1:]):
             rows = order[start:end]
-            of_speaker = np.unique(utterances[rows], return_inverse=True)[1]
+            of_speaker = (
+                np.unique(utterances[rows], return_inverse=True)[1] if self.utterances else np.arange(len(rows))
+            )
             clusters = _clusters(truth[rows], predictions[:, rows], of_speaker, len(self.labels))
             scored = self._jackknife(lead, clusters)
             value, interval = float(scored.values[0]), scored.interval(0, lead.range, len(rows))
