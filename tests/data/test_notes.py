@@ -14,7 +14,7 @@ import pytest
 from emobridge import files
 from emobridge.data import notes
 from emobridge.data.audio import AudioError, audio_digest
-from emobridge.data.notes import NOTES_FILE, Notes, key_of_note, noted_digest, open_notes
+from emobridge.data.notes import NOTES_FILE, Notes, key_of_note, noted_digest, noted_digests, open_notes
 
 KEY, OTHER = key_of_note("a"), key_of_note("b")
 
@@ -178,3 +178,31 @@ for number in range(int(sys.argv[1]), 1200, 4):
     assert [run.wait() for run in runs] == [0] * 4
     noted = [open_notes().read(key_of_note(number)) for number in range(1200)]
     assert noted == [b"%d" % number for number in range(1200)]
+
+
+def test_many_are_read_together(folder, monkeypatch):
+    monkeypatch.setattr(notes, "TOGETHER", 3)
+    one = Notes(folder / NOTES_FILE)
+    keys = [key_of_note(number) for number in range(10)]
+    for key in keys[:7]:
+        one.write(key, b"note " + key)
+    one.flush()
+    one.write(keys[8], b"waits")
+    with sqlite3.connect(folder / NOTES_FILE) as database:
+        database.execute("UPDATE notes SET value = ? WHERE key = ?", (b"damaged, of another checksum", keys[2]))
+    expected = {key: b"note " + key for key in keys[:7] if key != keys[2]} | {keys[8]: b"waits"}
+    assert one.read_all(keys) == expected == one.read_all(iter(keys))
+    assert one.read_all([]) == {}
+
+
+def test_digests_of_many_files(tmp_path, hashed, monkeypatch):
+    monkeypatch.setattr(notes, "TOGETHER", 2)
+    paths = [str(aged(tmp_path / f"{number}.wav", b"%d" % number)) for number in range(5)]
+    gone = str(tmp_path / "gone.wav")
+    expected = {path: hashlib.sha256(b"%d" % number).digest() for number, path in enumerate(paths)}
+    for _ in range(2):
+        digests = noted_digests([*paths, gone, *paths])
+        assert isinstance(digests.pop(gone), FileNotFoundError) and digests == expected
+        next_process()
+    assert sorted(hashed) == paths, "once in all processes"
+    assert noted_digests([]) == {}

@@ -50,6 +50,15 @@ def test_a_process_that_has_imported_torch_stays_as_it_is(monkeypatch):
     assert os.environ["OMP_NUM_THREADS"] == "3" and threads.threads_of(threads.LARGE_ENCODER) == torch.get_num_threads()
 
 
+def test_torch_is_asked_for_large_pages_unless_a_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    threads.limit_threads()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    threads.limit_threads()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+
+
 @pytest.mark.parametrize(("value", "threads_allowed"), [("4", 4), ("4,2", 4), (" 1 ", 1), ("0", 0), ("many", 0)])
 def test_the_first_number_of_the_variable_counts(value, threads_allowed):
     assert threads.cores_of({"OMP_NUM_THREADS": value}) == (threads_allowed or threads.cores_of({}))

@@ -36,6 +36,13 @@ def test_as_many_points_as_utterances_have_their_mean_and_covariance(count, widt
     torch.testing.assert_close(covariance(points), covariance(x), atol=1e-4, rtol=1e-4)
 
 
+def test_points_of_many_utterances_have_their_moments_too():
+    x = features(4001, 5)  # in single precision
+    points = points_of(x, 12)
+    torch.testing.assert_close(points.mean(0), x.mean(0), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(covariance(points), covariance(x), atol=1e-3, rtol=1e-4)
+
+
 def test_points_are_no_utterances():
     x = features(12, 30)
     apart = torch.cdist(points_of(x, 12), x).min()

@@ -56,6 +56,17 @@ def test_sources_come_corpus_by_corpus_and_then_the_target(write):
     assert speech.features is None and speech.label.dtype == np.int64
 
 
+def test_a_manifest_is_read_once(write, monkeypatch):
+    source, target = write("en", "a sadness", "a anger"), write("it", "x anger")
+    paths, read = [], reading.utterances_at
+    monkeypatch.setattr(reading, "utterances_at", lambda path, on_note=None: paths.append(path) or read(path, on_note))
+    manifests = reading.Manifests()
+    first, _ = reading.read_speech(settings(source, target), ("anger", "sadness"), manifests=manifests)
+    again, _ = reading.read_speech(settings(source, target), ("anger", "sadness"), manifests=manifests)
+    assert first.utterances == again.utterances and len(manifests.at(source)) == 2
+    assert paths == [source, target]
+
+
 def test_two_corpora_in_one_manifest_are_two_domains(write, tmp_path):
     one, two = write("en", "a sadness", "a anger"), write("de", "c sadness", "d anger")
     both = tmp_path / "both.jsonl"

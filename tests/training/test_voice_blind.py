@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from emobridge.heads.base import principal_components
+from emobridge.training import voice_blind as voice_blind_module
 from emobridge.training.voice_blind import SHRINKAGE_WITHIN, VOICES, voice_blind
 
 
@@ -68,3 +70,13 @@ def test_few_utterances_and_absent_classes(count):
     found = voice_blind(x[:count], label[:count], corpus[:count], people[:count], 3)
     assert found.weight.shape == (3, 10) and found.weight.isfinite().all()
     assert (found.of(x).argmax(1) < count).all(), "a class without an utterance is never the answer"
+
+
+def test_of_many_rows_the_components_are_those_of_an_even_part(monkeypatch):
+    x, label, corpus, people = speech(width=300, each=20)
+    monkeypatch.setattr(voice_blind_module, "MOST_ROWS", 100)
+    assert len(x) == 320, "every third"
+    components = principal_components(x[::3], 200)
+    solved = voice_blind(x, label, corpus, people, 2)
+    inside = components.axes @ (components.axes.T @ solved.weight.T)
+    torch.testing.assert_close(inside, solved.weight.T, atol=1e-3, rtol=1e-3)
