@@ -142,14 +142,18 @@ class Whisper(Encoder):
     def set_checkpointing(self, enabled: bool) -> None:
         self.spares_memory = enabled
 
+    @property
+    def gives_means(self) -> bool:
+        return super().gives_means and self.options["padding"] == "clip"  # else there are frames behind the clip
+
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = _frame_counts(lengths)
         longest = int(frames.max())
         engine = self.engines and self.engines.engine_for(self, wave)
         if engine:
             clips = [(wave[row : row + 1, : int(length)], length[None]) for row, length in enumerate(lengths)]
-            hidden = engine.run([self.log_mel(*clip) for clip in clips], self.last_layer)
-            return hidden[:, :, :longest], frames
+            hidden = engine.run([self.log_mel(*clip) for clip in clips], self.last_layer, means=self.gives_means)
+            return hidden[:, :, :longest], frames.clamp(max=hidden.shape[2])
         mask = None
         if self.options["padding"] == "clip" and int(frames.min()) < longest:
             mask = (torch.arange(longest, device=wave.device) < frames[:, None])[:, None, None]
