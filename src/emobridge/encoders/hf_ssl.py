@@ -123,7 +123,7 @@ class HfSsl(Encoder):
         with self._folded():
             yield (
                 _Hidden(self.model).eval(),
-                torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0)),
+                torch.randn(1, SAMPLE_RATE // 2, generator=torch.Generator().manual_seed(0)),
             )
 
     @contextlib.contextmanager

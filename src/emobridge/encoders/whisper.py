@@ -49,6 +49,7 @@ HOP = 160  # samples between log-mel frames
 SIZE = 400  # samples of a log-mel window
 STRIDE = 2  # log-mel frames to one frame of the encoder
 EXACT = ("fc2",)  # products that the onnx-int8 engine leaves in single precision (see _onnx.py)
+EXAMPLE = 25  # frames of the encoder in the example by which an engine is checked at each start, half a second
 PREFIXES = ("model.encoder.", "encoder.")
 MOST_BANDS = 1000  # of mel; published models have 80 or 128
 
@@ -117,7 +118,7 @@ class Whisper(Encoder):
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         encoder.engine_choice = engine
         about = {"digest": encoder.digest, "config": config}
-        frames = 2 * min(100, config["max_source_positions"])
+        frames = 2 * min(EXAMPLE, config["max_source_positions"])
         example = torch.randn(1, config["num_mel_bins"], frames, generator=torch.Generator().manual_seed(0))
         blocks = _Blocks(encoder)
         encoder.engines = Engines(
