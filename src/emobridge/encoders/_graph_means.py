@@ -43,8 +43,8 @@ def _row_of_shares(graph: GraphProto, layer: str) -> str:
     from onnx import TensorProto, helper, numpy_helper
 
     one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
-    graph.initializer.append(numpy_helper.from_array(np.array([1]), "means_axis"))
-    graph.initializer.append(numpy_helper.from_array(np.array([1, 1]), "means_rows"))
+    graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "means_axis"))
+    graph.initializer.append(numpy_helper.from_array(np.array([1, 1], dtype=np.int64), "means_rows"))
     graph.node.append(helper.make_node("Shape", [layer], ["means_shape"]))
     graph.node.append(helper.make_node("Gather", ["means_shape", "means_axis"], ["means_frames"]))
     graph.node.append(helper.make_node("Concat", ["means_rows", "means_frames"], ["means_size"], axis=0))
