@@ -11,9 +11,13 @@ import pytest
 import torch
 
 from emobridge.data import machine
+from emobridge.data.batching import pad
 from emobridge.encoders import _engines, load_encoder
+from emobridge.encoders.base import pooled_by
 from emobridge.errors import UserError
+from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
+from emobridge.types import SAMPLE_RATE
 from tests.encoders.test_onnx import NAMES, noise
 
 LEAST = {"onnx": 0.99999, "torch-bf16": 0.999}  # cosine; tiny random models have large outliers
@@ -52,12 +56,68 @@ def test_each_layer_is_near_that_of_torch(source, cache, name, engine):
         assert cosine.min() > LEAST[engine], f"layers {cosine}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_where_only_means_are_wanted_the_graph_takes_them(source, cache, name):
+    """Of a ragged batch, up to each layer; a clip beyond the window gives its frames as ever."""
+    options = {} if name == "whisper" else {"max_seconds": 2.0}
+    plain, quick = (load_encoder(source(name), engine=word, **options) for word in ("torch", "onnx"))
+    for waves in ([noise(0.02)], [noise(0.4, 1), noise(1.1, 2)], [noise(4.7, 3)]):
+        batch = pad(waves)
+        for last in range(quick.layers):
+            quick.stop_after(last)
+            with torch.no_grad(), pooled_by(quick, ("mean",)):
+                encoded = quick(*batch)
+                assert (encoded.hidden.shape[2] == 1) == (batch[0].shape[1] <= quick.window * SAMPLE_RATE)
+                expected = pool(plain(*batch), ("mean",))[: last + 1]
+                torch.testing.assert_close(pool(encoded, ("mean",)), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_last_map_of_a_block_comes_behind_the_mean(source, cache):
+    import onnx
+
+    encoder = load_encoder(source("whisper"), engine="onnx")
+    engine, mel = encoder.engines.engine, torch.zeros(1, encoder.conv1.in_channels, 40)
+    engine.run([mel], 1, means=True)
+    graph = onnx.load(engine.path.with_suffix(".2.means.onnx")).graph
+    last = [node for node in graph.node if node.op_type == "MatMul"][-1]
+    (shape,) = [tuple(weight.dims) for weight in graph.initializer if weight.name == last.input[1]]
+    fc2 = encoder.blocks[0].fc2
+    assert last.input[0] == "mean_of_layer_1_y" and shape == (fc2.in_features, fc2.out_features)
+
+
+def test_frames_behind_a_clip_are_no_part_of_its_mean(source, cache):
+    plain, quick = (load_encoder(source("whisper"), padding="full", engine=word) for word in ("torch", "onnx"))
+    batch = pad([noise(0.4)])
+    with torch.no_grad(), pooled_by(quick, ("mean",)):
+        means = pool(quick(*batch), ("mean",))
+        torch.testing.assert_close(means, pool(plain(*batch), ("mean",)), atol=1e-4, rtol=1e-4)
+
+
+def test_only_plain_means_are_taken_in_the_graph(source, cache):
+    """Of another statistic, and over speech, the frames are needed; which of them hold speech only for the latter."""
+    encoder = load_encoder(source("whisper"), engine="onnx")
+    spoken = load_encoder(source("whisper"), engine="onnx", frames="speech")
+    batch = pad([noise(0.4)])
+    with torch.no_grad():
+        for wanted, frames, tells_speech in (
+            (("mean",), 1, False),
+            (("std",), 20, False),
+            (("mean", "speech_mean"), 20, True),
+            (None, 20, True),
+        ):
+            with pooled_by(encoder, wanted):
+                encoded = encoder(*batch)
+            assert encoded.hidden.shape[2] == frames and (encoded.speech is not None) == tells_speech
+        with pooled_by(spoken, ("mean",)):
+            assert spoken(*batch).hidden.shape[2] == 20
+
+
 def test_layers_behind_the_last_one_needed_are_not_computed(source, cache):
     encoder = load_encoder(source("whisper"), engine="onnx")
     mel = torch.zeros(1, encoder.conv1.in_channels, 40)
     whole, part = encoder.engines.engine.run([mel]), encoder.engines.engine.run([mel], 0)
     assert len(whole) == encoder.layers and len(part) == 1
-    assert len(encoder.engines.engine.sessions[1].get_outputs()) == 1, "of a whole graph all is computed"
+    assert len(encoder.engines.engine.sessions[1, False].get_outputs()) == 1, "of a whole graph all is computed"
     torch.testing.assert_close(part, whole[:1])
 
 

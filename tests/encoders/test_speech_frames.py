@@ -154,7 +154,7 @@ def test_an_answer_pools_what_training_pooled(source):
 
     encoder: Encoder = load_encoder(source("whisper"), frames="speech")
     wave = np.concatenate([silent(1.0), spoken(1.0)])
-    spec = SimpleNamespace(layer="0", frames=False, prosody=False)
+    spec = SimpleNamespace(layer="0", statistics=encoder.statistics, frames=False, prosody=False)
     value = encode(SimpleNamespace(encoder=encoder, spec=spec), [wave], [None])[0]
     with torch.no_grad():
         torch.testing.assert_close(value[0], pool(encoder(*pad([wave])), encoder.statistics)[0, 0])

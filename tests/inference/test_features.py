@@ -79,6 +79,17 @@ def test_every_normalisation_and_choice_of_statistics_works(options, tmp_path, n
     assert recognizer.head.output.in_features == 64 * len(statistic or (1, 2)) + len(PROSODY)
 
 
+@pytest.mark.parametrize("statistic", ["mean", "std"])
+def test_what_no_head_sees_is_not_computed(options, rows, tmp_path, statistic):
+    changes = {"statistics": (statistic,), "prosody": False, "method": "source-only", "epochs": 1, "out": str(tmp_path)}
+    recognizer = train(Adapt.of(**options | changes)).recognizer
+    features, order = stored_features(recognizer, rows, [[None]] * len(rows), tmp_path / "store")
+    stored = torch.stack([features[None][row] for row in order])
+    computed = torch.stack(encode(recognizer, [read_utterance(rows[row]) for row in order], [None] * len(order)))
+    assert computed.shape == stored.shape and computed.count_nonzero() <= computed.numel() / 2 < stored.count_nonzero()
+    torch.testing.assert_close(recognizer.select(computed), recognizer.select(stored), atol=1e-5, rtol=1e-5)
+
+
 def test_prosody_alone_is_an_encoder(options, rows, tmp_path):
     changes = {"encoder": "prosody", "prosody": False, "out": str(tmp_path), "method": "source-only"}
     recognizer = train(Adapt.of(**options | changes)).recognizer

@@ -14,7 +14,7 @@ from emobridge import registry
 from emobridge.bundle.branch import Branch
 from emobridge.data.attributes import unscaled
 from emobridge.data.devices import device_of
-from emobridge.data.graphs import GRAPH_BYTES
+from emobridge.data.graphs import GRAPH_BYTES, in_graph
 from emobridge.encoders.base import EXACT_ENGINES, Encoder
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain
@@ -62,7 +62,7 @@ class AtMost(nn.Module):
         self.register_buffer("zero", torch.zeros(1), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
-        if not torch.onnx.is_in_onnx_export():
+        if not in_graph():
             return wave
         return wave + self.zero[(wave.shape[1] - 1) // self.samples]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.onnx.operators import shape_as_tensor
 
 from emobridge.data.activity import FAINTEST, HOP, LEAST_POWER, LOUD, RANGE, WINDOW
 
@@ -33,6 +32,8 @@ def _levels(wave: Tensor) -> Tensor:
 
 def _quantile(values: Tensor, share: float) -> Tensor:
     """(B, F) -> (B, 1): the quantile, between neighbours in proportion, as numpy computes it."""
+    from torch.onnx.operators import shape_as_tensor
+
     ordered = values.sort(1).values
     last = shape_as_tensor(values)[1] - 1
     place = share * last.double()

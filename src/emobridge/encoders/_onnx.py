@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from emobridge.data.graphs import GRAPH_BYTES, export_graph, onnx_runtime, quiet_export
 from emobridge.data.threads import LARGE_ENCODER, threads_of
+from emobridge.encoders._graph_means import add_means
 from emobridge.errors import UserError, lacks_memory
 from emobridge.files import cache_folder, is_readable, unreadable, whole_file
 
@@ -43,40 +44,47 @@ class OnnxEngine:
         self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may want the cores
         self.options.inter_op_num_threads = 1
         self.path, self.layers = path, layers
-        self.sessions: dict[int, Any] = {}  # by the number of layers
+        self.sessions: dict[tuple[int, bool], Any] = {}  # by the number of layers, and whether it gives their means
 
-    def run(self, inputs: Sequence[Tensor], last: int | None = None) -> Tensor:
-        """Layers 0 to `last` (by default all) of each input (1, ...), padded with zeros to (L, B, F, D)."""
+    def run(self, inputs: Sequence[Tensor], last: int | None = None, *, means: bool = False) -> Tensor:
+        """Layers 0 to `last` (by default all) of each input (1, ...), padded with zeros to (L, B, F, D).
+
+        means: their means over all frames instead, (L, B, 1, D).
+        """
         count = self.layers if last is None else last + 1
-        clips = [torch.stack(self.layers_of(clip.cpu(), count)) for clip in inputs]  # (L, 1, F, D)
+        clips = [torch.stack(self.layers_of(clip.cpu(), count, means)) for clip in inputs]  # (L, 1, F, D)
         if len(clips) == 1:  # as on a CPU: no copy more
             return clips[0].to(inputs[0].device)
         longest = max(clip.shape[2] for clip in clips)
         padded = [nn.functional.pad(clip, (0, 0, 0, longest - clip.shape[2])) for clip in clips]
         return torch.cat(padded, dim=1).to(inputs[0].device)
 
-    def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
-        """The first `count` layers (1, F, D) of one clip."""
-        self.open(count)
-        return [torch.from_numpy(layer) for layer in self.sessions[count].run(None, {"input": clip.numpy()})]
+    def layers_of(self, clip: Tensor, count: int, means: bool) -> list[Tensor]:
+        """The first `count` layers (1, F, D) of one clip, or their means (1, 1, D)."""
+        self.open(count, means)
+        return [torch.from_numpy(layer) for layer in self.sessions[count, means].run(None, {"input": clip.numpy()})]
 
-    def open(self, count: int) -> None:
-        """Make ready what computes the first `count` layers. Errors: those of the library for a damaged file."""
-        if count not in self.sessions:
-            path = self.path if count == self.layers else self._part(count)
-            self.sessions[count] = self.runtime.InferenceSession(
+    def open(self, count: int, means: bool) -> None:
+        """Make ready what computes the first `count` layers, or their means.
+
+        Errors: those of the library for a damaged file.
+        """
+        if (count, means) not in self.sessions:
+            path = self._part(count, means) if means or count < self.layers else self.path
+            self.sessions[count, means] = self.runtime.InferenceSession(
                 str(path), self.options, providers=["CPUExecutionProvider"]
             )
 
-    def _part(self, count: int) -> Path:
+    def _part(self, count: int, means: bool) -> Path:
         """The graph of the first `count` layers, beside the whole one, of which everything is computed always."""
-        path = self.path.with_suffix(f".{count}.onnx")
+        path = self.path.with_suffix(f".{count}.means.onnx" if means else f".{count}.onnx")
         if not is_readable(path):
             import onnx.utils
 
-            whole = onnx.utils.Extractor(onnx.load(str(self.path)))
+            model, names = onnx.load(str(self.path)), output_names(count)
+            names = add_means(model.graph, names) if means else names
             with whole_file(path) as temporary:
-                onnx.save(whole.extract_model(["input"], output_names(count)), str(temporary))
+                onnx.save(onnx.utils.Extractor(model).extract_model(["input"], names), str(temporary))
         return path
 
 
@@ -93,12 +101,13 @@ class OpenVino(OnnxEngine):
         self.model = self.core.read_model(path)
         self.programs: dict[int, Any] = {}
 
-    def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
-        self.open(count)
-        layers = self.programs[count](clip.numpy())
-        return [torch.from_numpy(layers[index].copy()).float() for index in range(count)]
+    def layers_of(self, clip: Tensor, count: int, means: bool) -> list[Tensor]:
+        self.open(count, means)
+        outputs = self.programs[count](clip.numpy())
+        layers = [torch.from_numpy(outputs[index].copy()).float() for index in range(count)]
+        return [layer.mean(1, keepdim=True) for layer in layers] if means else layers
 
-    def open(self, count: int) -> None:
+    def open(self, count: int, means: bool) -> None:
         if count not in self.programs:
             settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": threads_of(LARGE_ENCODER)}
             part = self.library.Model(self.model.outputs[:count], self.model.get_parameters())
@@ -114,13 +123,14 @@ def engine_of(
     axis: int,
     layers: int,
     last: int,
+    means: bool = False,
     exact: Sequence[str] = (),
 ) -> OnnxEngine:
     """The engine onnx, onnx-int8 or openvino of a module, its graph from the cache folder if it is there.
 
     about: all that the graph depends on, above all the digest of the weights. exported: the module, and an example
     (1, ...) of what it takes. axis: that of the example for the clip's length. layers: how many the module gives.
-    last: the last one that is needed now.
+    last, means: the last one that is needed now, and whether its mean is.
     exact: products whose names in the graph hold one of these words are not quantised.
     Errors: UserError where a package is not installed, and for more weights than a graph can hold.
     """
@@ -134,7 +144,7 @@ def engine_of(
     path = cache_folder() / "onnx" / f"{name}-{key}.onnx"
     if is_readable(path):
         try:
-            return _opened(engine, path, layers, last)
+            return _opened(engine, path, layers, last, means)
         except Exception as error:  # cut or changed: both libraries raise kinds of their own
             if lacks_memory(error):
                 raise unreadable(path, error) from error
@@ -144,13 +154,13 @@ def engine_of(
         _export_int8(path, module, example, axis, exact)
     else:
         write_graph(path, module, example, axis)
-    return _opened(engine, path, layers, last)
+    return _opened(engine, path, layers, last, means)
 
 
-def _opened(engine: str, path: Path, layers: int, last: int) -> OnnxEngine:
-    """An engine that is ready for layers 0 to `last`. Errors: those of its library for a damaged file."""
+def _opened(engine: str, path: Path, layers: int, last: int, means: bool) -> OnnxEngine:
+    """An engine that is ready for layers 0 to `last`, or their means. Errors: as `OnnxEngine.open`."""
     opened = (OpenVino if engine == "openvino" else OnnxEngine)(path, layers)
-    opened.open(last + 1)
+    opened.open(last + 1, means)
     return opened
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emobridge.data.graphs import in_graph
 from emobridge.types import SAMPLE_RATE
 
 
@@ -23,7 +24,7 @@ def reflected(wave: Tensor, lengths: Tensor, margin: int) -> Tensor:
 
 def power(wave: Tensor, window: Tensor, size: int, hop: int) -> Tensor:
     """Power spectrogram of already padded (B, T): (B, size // 2 + 1, frames); frame i begins at sample i * hop."""
-    if torch.onnx.is_in_onnx_export():
+    if in_graph():
         offset = (size - len(window)) // 2  # the window stands in the middle of a frame
         frames = framed(wave[:, offset : wave.shape[1] - (size - len(window) - offset)], len(window), hop)
         return frame_power(frames * window, size).transpose(1, 2)
@@ -33,7 +34,7 @@ def power(wave: Tensor, window: Tensor, size: int, hop: int) -> Tensor:
 
 def framed(wave: Tensor, size: int, hop: int) -> Tensor:
     """(B, T) -> (B, frames, size): frame i begins at sample i * hop; what fills no frame is left out."""
-    if not torch.onnx.is_in_onnx_export():
+    if not in_graph():
         return wave.unfold(1, size, hop)
     count = (wave.shape[1] - size) // hop + 1
     return wave[:, (hop * torch.arange(count))[:, None] + torch.arange(size)]
@@ -45,7 +46,7 @@ def frame_power(frames: Tensor, size: int) -> Tensor:
     A graph of ONNX has products with cosines and sines, in double precision, which lose fewer digits than an FFT. A
     runtime computes these once, when it loads the graph, for the numbers that they follow from are constants.
     """
-    if not torch.onnx.is_in_onnx_export():
+    if not in_graph():
         spectrum = torch.fft.rfft(frames, size)
         return spectrum.real.square() + spectrum.imag.square()
     angle = 2 * np.pi / size * torch.outer(torch.arange(int(frames.shape[2])), torch.arange(size // 2 + 1)).double()

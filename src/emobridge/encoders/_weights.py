@@ -19,8 +19,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from emobridge.data.notes import noted_digest
 from emobridge.errors import UserError
-from emobridge.files import DAMAGE, file_digest, is_damage, is_readable, read_json, unreadable
+from emobridge.files import DAMAGE, is_damage, is_readable, read_json, unreadable
 
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 Shape = tuple[int, ...]
@@ -156,11 +157,11 @@ def check_weights(module: nn.Module, directory: Path, *, random: bool) -> None:
 
 
 def weights_digest(directory: Path, *, by_name: bool = False) -> str:
-    """sha256 over the weight files' bytes; a file that does not change is read once.
+    """sha256 over the weight files' bytes; a file that does not change is read once, see `data.notes`.
 
     by_name: believe the hub's cache, where a link leads to a file whose name is its sha256, and read no such file.
     """
-    parts = [(by_name and _hub_name(path)) or file_digest(path).hex() for path in weight_files(directory)]
+    parts = [(by_name and _hub_name(path)) or noted_digest(path).hex() for path in weight_files(directory)]
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.onnx.operators import shape_as_tensor
 
 from emobridge.data.activity import FRAME_RATE, loud_frames
+from emobridge.data.graphs import in_graph
 from emobridge.data.threads import count_weights, encoder_threads
 from emobridge.encoders._loudness import whole_loud_frames
 from emobridge.errors import UserError, unknown
@@ -79,6 +79,7 @@ class Encoder(nn.Module):
     inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
     has_graph: ClassVar[bool] = False  # whether `encode_whole` is made of operations that ONNX has
     _last_layer: int | None = None  # see `stop_after`
+    _wanted: tuple[str, ...] | None = None  # see `pooled_by`
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,6 +146,11 @@ class Encoder(nn.Module):
             raise ValueError(f"layer {layer} of encoder {self.name}: expected 0 to {self.layers - 1}")
         self._last_layer = None if layer == self.layers - 1 else layer
 
+    @property
+    def gives_means(self) -> bool:
+        """Whether nothing but the mean over all of a clip's frames is wanted: `encode` may give it as the one frame."""
+        return self._wanted == ("mean",) and self.pooled_frames == "all"
+
     def trunk(self) -> Trunk | None:
         """The transformer blocks that adapters fit; None where there are none."""
         return None
@@ -195,7 +201,8 @@ class Encoder(nn.Module):
     @property
     def _tells_speech(self) -> bool:
         """Whether any of its statistics is taken over frames with speech."""
-        has_speech_statistic = any(name.startswith(SPEECH_PREFIX) for name in self.statistics)
+        wanted = self.statistics if self._wanted is None else self._wanted
+        has_speech_statistic = any(name.startswith(SPEECH_PREFIX) for name in wanted)
         return self.frame_rate > 0 and (has_speech_statistic or self.pooled_frames == "speech")
 
     def _encode(
@@ -215,7 +222,8 @@ class Encoder(nn.Module):
             inside = (lengths[rows] - first).clamp(max=size)
             stretch = nn.functional.pad(wave[rows, first : first + int(inside.max())], (0, self.minimum))
             inside = inside.clamp(min=self.minimum)
-            hidden, count, speech = self._encode(stretch[:, : int(inside.max())], inside)
+            with pooled_by(self, None):  # the mean of windows would be that of all frames only where they are as long
+                hidden, count, speech = self._encode(stretch[:, : int(inside.max())], inside)
             part = hidden.new_zeros(hidden.shape[0], len(lengths), *hidden.shape[2:])
             parts.append(part.index_copy(1, rows, hidden))
             spoken.append(speech.new_zeros(len(lengths), speech.shape[1]).index_copy(0, rows, speech))
@@ -230,7 +238,7 @@ def speech_frames(wave: Tensor, lengths: Tensor, size: int, frames: Tensor, fram
     """
     edges = torch.arange(size + 1, dtype=torch.float64) * FRAME_RATE / frame_rate
     first, last = edges[:-1].floor().long(), edges[1:].ceil().long()
-    if torch.onnx.is_in_onnx_export():
+    if in_graph():
         speech = _hold_any(whole_loud_frames(wave), first, last)
     else:
         clips = zip(wave.detach(), lengths.tolist())
@@ -250,6 +258,8 @@ def _hold_any(loud: Tensor, first: Tensor, last: Tensor) -> Tensor:
 
 def lengthened(wave: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
     """Whole clips (B, T), lengthened to `minimum` samples with zeros, and their lengths (B,), in steps of a graph."""
+    from torch.onnx.operators import shape_as_tensor
+
     size = torch.clamp(shape_as_tensor(wave)[1], min=minimum)
     wave = nn.functional.pad(wave, (0, minimum))[:, :size]
     return wave, size.expand(wave.shape[0])
@@ -331,6 +341,22 @@ def stopped_after(encoder: Encoder, layer: int | None) -> Iterator[Encoder]:
         yield encoder
     finally:
         encoder.stop_after(before)
+
+
+@contextlib.contextmanager
+def pooled_by(encoder: Encoder, statistics: tuple[str, ...] | None) -> Iterator[Encoder]:
+    """Within the block `features.pooling.pool` takes no other statistics of the encoder's frames; None is no promise.
+
+    What only others need is not computed. Where that is all but the mean, a clip's mean may come as its one frame.
+    """
+    if not isinstance(encoder, Encoder):  # as in `stopped_after`
+        yield encoder
+        return
+    before, encoder._wanted = encoder._wanted, statistics
+    try:
+        yield encoder
+    finally:
+        encoder._wanted = before
 
 
 @contextlib.contextmanager

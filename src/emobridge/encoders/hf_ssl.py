@@ -123,7 +123,7 @@ class HfSsl(Encoder):
         with self._folded():
             yield (
                 _Hidden(self.model).eval(),
-                torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0)),
+                torch.randn(1, SAMPLE_RATE // 2, generator=torch.Generator().manual_seed(0)),
             )
 
     @contextlib.contextmanager
@@ -145,7 +145,8 @@ class HfSsl(Encoder):
         engine = self.engines and self.engines.engine_for(self, wave)
         if engine:
             clips = [clip[None, :length] for clip, length in zip(wave, lengths.tolist())]
-            return engine.run(clips, self.last_layer), _frames(lengths, self.steps)
+            encoded = engine.run(clips, self.last_layer, means=self.gives_means)
+            return encoded, _frames(lengths, self.steps).clamp(max=encoded.shape[2])
         if self.norm is not None:
             self.norm.frames = _frames(lengths, self.steps[:1])
         with self.engines.autocast() if self.engines else contextlib.nullcontext():

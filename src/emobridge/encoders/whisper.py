@@ -49,6 +49,7 @@ HOP = 160  # samples between log-mel frames
 SIZE = 400  # samples of a log-mel window
 STRIDE = 2  # log-mel frames to one frame of the encoder
 EXACT = ("fc2",)  # products that the onnx-int8 engine leaves in single precision (see _onnx.py)
+EXAMPLE = 25  # frames of the encoder in the example by which an engine is checked at each start, half a second
 PREFIXES = ("model.encoder.", "encoder.")
 MOST_BANDS = 1000  # of mel; published models have 80 or 128
 
@@ -117,7 +118,7 @@ class Whisper(Encoder):
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         encoder.engine_choice = engine
         about = {"digest": encoder.digest, "config": config}
-        frames = 2 * min(100, config["max_source_positions"])
+        frames = 2 * min(EXAMPLE, config["max_source_positions"])
         example = torch.randn(1, config["num_mel_bins"], frames, generator=torch.Generator().manual_seed(0))
         blocks = _Blocks(encoder)
         encoder.engines = Engines(
@@ -142,14 +143,18 @@ class Whisper(Encoder):
     def set_checkpointing(self, enabled: bool) -> None:
         self.spares_memory = enabled
 
+    @property
+    def gives_means(self) -> bool:
+        return super().gives_means and self.options["padding"] == "clip"  # else there are frames behind the clip
+
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = _frame_counts(lengths)
         longest = int(frames.max())
         engine = self.engines and self.engines.engine_for(self, wave)
         if engine:
             clips = [(wave[row : row + 1, : int(length)], length[None]) for row, length in enumerate(lengths)]
-            hidden = engine.run([self.log_mel(*clip) for clip in clips], self.last_layer)
-            return hidden[:, :, :longest], frames
+            hidden = engine.run([self.log_mel(*clip) for clip in clips], self.last_layer, means=self.gives_means)
+            return hidden[:, :, :longest], frames.clamp(max=hidden.shape[2])
         mask = None
         if self.options["padding"] == "clip" and int(frames.min()) < longest:
             mask = (torch.arange(longest, device=wave.device) < frames[:, None])[:, None, None]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from emobridge.data.graphs import in_graph
 from emobridge.errors import unknown
 from emobridge.types import SPEECH_PREFIX, Layers
 
@@ -51,6 +52,13 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
     return torch.cat(parts, dim=2)
 
 
+def in_columns(values: Tensor, statistics: Sequence[str], every: Sequence[str]) -> Tensor:
+    """Statistics side by side (..., S * D) in the columns that they have among `every` one; those of others are 0."""
+    parts = dict(zip(statistics, values.chunk(len(statistics), -1)))
+    zeros = torch.zeros_like(parts[statistics[0]])
+    return torch.cat([parts.get(name, zeros) for name in every], -1)
+
+
 def _mean(hidden: Tensor, inside: Tensor) -> Tensor:
     """(L, B, F, D) over the frames (B, F) of each clip that are inside: (L, B, D)."""
     return _within(hidden, inside).sum(2) / inside.sum(1).clamp(min=1)[None, :, None]
@@ -58,7 +66,7 @@ def _mean(hidden: Tensor, inside: Tensor) -> Tensor:
 
 def _within(hidden: Tensor, inside: Tensor) -> Tensor:
     """(L, B, F, D) with zeros where a frame (B, F) is not inside; as it is where all are, which spares a copy."""
-    if not torch.onnx.is_in_onnx_export() and bool(inside.all()):
+    if not in_graph() and bool(inside.all()):
         return hidden
     return torch.where(inside[None, :, :, None], hidden, 0.0)
 

@@ -16,11 +16,11 @@ from emobridge.bundle.sets import Set, encode_by_set
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.batching import pad
 from emobridge.data.devices import device_of, single_precision
-from emobridge.encoders.base import stopped_after
+from emobridge.encoders.base import pooled_by, stopped_after
 from emobridge.features.extraction import add_prosody, extract
 from emobridge.features.finite import check_finite
 from emobridge.features.parallel import Work
-from emobridge.features.pooling import pool
+from emobridge.features.pooling import in_columns, pool
 from emobridge.features.store import FeatureStore, last_of
 from emobridge.files import cache_folder
 from emobridge.inference.shared import BundleProcesses, set_of_key
@@ -35,12 +35,20 @@ FeaturesBySet = dict[Set, dict[int, Tensor]]  # by set of adapters and row of th
 def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[Set]) -> list[Tensor]:
     """N waves (T_i,), each through its set of adapters -> N times (V, S * D) features of the recogniser's layers, with
     prosody behind them where its branches were trained with it; or (1, F_i, V * D) frames where its heads see them.
+
+    Statistics that no head sees are not computed, and 0.
     """
     encoder, layers = recognizer.encoder, list(map(int, layer_names(recognizer.spec.layer)))
+    statistics = recognizer.spec.statistics
     features: list[Tensor] = [torch.empty(0)] * len(waves)
     device = device_of(encoder)
     wave, mask = (part.to(device) for part in pad(waves))
-    with torch.inference_mode(), single_precision(device), stopped_after(encoder, max(layers)):
+    with (
+        torch.inference_mode(),
+        single_precision(device),
+        stopped_after(encoder, max(layers)),
+        pooled_by(encoder, None if recognizer.spec.frames else statistics),
+    ):
         for rows, every_layer in encode_by_set(encoder, wave, mask, sets):
             encoded = replace(every_layer, hidden=every_layer.hidden[layers])
             if recognizer.spec.frames:
@@ -48,7 +56,8 @@ def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[S
                     frames = encoded.hidden[:, index, encoded.mask[index]]
                     features[row] = frames.transpose(0, 1).flatten(1)[None].cpu()
                 continue
-            for row, pooled in zip(rows, pool(encoded, encoder.statistics).transpose(0, 1).cpu()):
+            of_all = in_columns(pool(encoded, statistics), statistics, encoder.statistics)
+            for row, pooled in zip(rows, of_all.transpose(0, 1).cpu()):
                 features[row] = add_prosody(pooled, waves[row]) if recognizer.spec.prosody else pooled
     return features
 
