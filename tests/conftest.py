@@ -198,6 +198,36 @@ class _UndrawnError(Exception):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_queue_of_seeds():
+    """Devices that are not there are not seeded: torch would note the whole stack each time, 3 % of the tests' time."""
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        for device in (torch.cuda, torch.xpu, torch.mtia):
+            if not device.is_available():
+                patch.setattr(device, "manual_seed_all", lambda seed: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _confounds_once():
+    """What loudness and length tell of the same corpus is computed once: 24 fits, in every small study anew."""
+    from emobridge.audit import confound
+
+    predict, known = confound._predict, {}
+
+    def predicted(features, truth, folds):
+        key = (features.shape, features.tobytes(), tuple(truth.tolist()), tuple(map(tuple, folds)))
+        if key not in known:
+            known[key] = predict(features, truth, folds)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(confound, "_predict", predicted)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _undrawn():
     """Plots are empty, which spares half of a run; tests that look at pictures ask for `drawn`."""
     from emobridge.report import plots

@@ -9,12 +9,14 @@ them up.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
     from torch import nn
 
 LARGE_ENCODER = 1_000_000  # weights of an encoder that gains from more threads than one
@@ -89,15 +91,21 @@ def encoder_threads(weights: int) -> Iterator[None]:
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Linear algebra of torch, NumPy, SciPy and scikit-learn on one thread within the block, but for large encoders."""
-    from threadpoolctl import threadpool_limits
-
     global _cores
     before, _cores = _cores, threads_of(LARGE_ENCODER)
     try:
-        with _torch_threads(1), threadpool_limits(1):
+        with _torch_threads(1), _libraries(len(sys.modules)).limit(limits=1):
             yield
     finally:
         _cores = before
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """The libraries of linear algebra, looked for anew where modules were imported, as a search takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextlib.contextmanager
