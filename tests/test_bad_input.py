@@ -9,6 +9,7 @@ import json
 import math
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -562,14 +563,19 @@ def test_a_bad_bundle(recorded, finished, cli, change, named):
 
 @contextlib.contextmanager
 def files_up_to(size):
-    """No file can grow beyond so many bytes: what a full disk looks like to a writer."""
+    """No file can grow beyond so many bytes: what a full disk looks like to a writer.
+
+    Python would write half of a compiled module in silence, which no later process could import.
+    """
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def full_at(monkeypatch, pattern, number=1):

@@ -80,6 +80,7 @@ from emobridge.errors import UserError
 from emobridge.files import whole_file
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # half a compiled module would be written in silence
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 try:
     with whole_file(sys.argv[1]) as path:

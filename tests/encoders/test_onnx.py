@@ -50,7 +50,7 @@ def test_without_rounding_the_export_is_the_model(source, cache):
         expected = encoder(wave, torch.ones_like(wave, dtype=torch.bool)).hidden
         with encoder.exportable() as (graph, _):
             torch.testing.assert_close(torch.stack(graph(wave)), expected, atol=1e-4, rtol=1e-4)
-            sizes = {"axis": 1, "layers": len(expected), "last": len(expected) - 1}
+            sizes = {"axis": 1, "layers": len(expected), "needed": (len(expected) - 1, False)}
             engine = _onnx.engine_of("onnx-int8", "exact", {}, (graph, wave), **sizes, exact=("",))
         torch.testing.assert_close(engine.run([wave]), expected, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(encoder(wave, torch.ones_like(wave, dtype=torch.bool)).hidden, expected)

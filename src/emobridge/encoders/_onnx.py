@@ -122,15 +122,14 @@ def engine_of(
     *,
     axis: int,
     layers: int,
-    last: int,
-    means: bool = False,
+    needed: tuple[int, bool],
     exact: Sequence[str] = (),
 ) -> OnnxEngine:
     """The engine onnx, onnx-int8 or openvino of a module, its graph from the cache folder if it is there.
 
     about: all that the graph depends on, above all the digest of the weights. exported: the module, and an example
     (1, ...) of what it takes. axis: that of the example for the clip's length. layers: how many the module gives.
-    last, means: the last one that is needed now, and whether its mean is.
+    needed: the last one that is needed now, and whether means over time are.
     exact: products whose names in the graph hold one of these words are not quantised.
     Errors: UserError where a package is not installed, and for more weights than a graph can hold.
     """
@@ -144,7 +143,7 @@ def engine_of(
     path = cache_folder() / "onnx" / f"{name}-{key}.onnx"
     if is_readable(path):
         try:
-            return _opened(engine, path, layers, last, means)
+            return _opened(engine, path, layers, *needed)
         except Exception as error:  # cut or changed: both libraries raise kinds of their own
             if lacks_memory(error):
                 raise unreadable(path, error) from error
@@ -154,7 +153,7 @@ def engine_of(
         _export_int8(path, module, example, axis, exact)
     else:
         write_graph(path, module, example, axis)
-    return _opened(engine, path, layers, last, means)
+    return _opened(engine, path, layers, *needed)
 
 
 def _opened(engine: str, path: Path, layers: int, last: int, means: bool) -> OnnxEngine:

@@ -38,7 +38,7 @@ from emobridge.types import Utterance
 STORE_VERSION = 1  # of the layout and of the way features are computed: part of the folder's name
 SHARD = 64  # clips in a shard
 SHARD_FRAMES = 8  # clips in a shard with every frame
-LOOKED_AT = 4096  # clips whose features are looked at together: what is found takes a quarter of their memory
+CHECKED_TOGETHER = 4096  # clips whose features are looked at together: what is found takes a quarter of their memory
 _K = TypeVar("_K", bound=Hashable)
 
 
@@ -409,7 +409,7 @@ def _keys(utterances: list[Utterance], strict: bool) -> tuple[list[str], dict[st
 
 
 def _all_finite(values: np.ndarray) -> bool:
-    parts = (values[first : first + LOOKED_AT] for first in range(0, len(values), LOOKED_AT))
+    parts = (values[first : first + CHECKED_TOGETHER] for first in range(0, len(values), CHECKED_TOGETHER))
     return all(bool(np.isfinite(part).all()) for part in parts)
 
 
