@@ -103,9 +103,16 @@ class Engines:
         about = {**self.about, "folds": folds}
         with self.export(folds) as (module, example):
             with stopped_after(encoder, encoder.layers - 1):
-                sizes = {"axis": self.axis, "layers": encoder.layers, "needed": (last, means)}
-                exported = (module, example)
-                engine = _onnx.engine_of(choice, self.name, about, exported, **sizes, exact=self.exact)
+                engine = _onnx.engine_of(
+                    choice,
+                    self.name,
+                    about,
+                    (module, example),
+                    axis=self.axis,
+                    layers=encoder.layers,
+                    needed=(last, means),
+                    exact=self.exact,
+                )
             with torch.inference_mode():
                 expected = torch.stack(module.eval()(example)[: last + 1])
                 expected = expected.mean(2, keepdim=True) if means else expected
