@@ -59,6 +59,12 @@ def test_torch_is_asked_for_large_pages_unless_a_user_says_otherwise(monkeypatch
     assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
 
 
+def test_all_weights_count():
+    """Of large encoders too: what their training keeps in memory depends on it."""
+    maps = torch.nn.Sequential(*(torch.nn.Linear(1024, 1024, bias=False) for _ in range(3)))
+    assert threads.count_weights(maps) == 3 << 20 > threads.LARGE_ENCODER
+
+
 @pytest.mark.parametrize(("value", "threads_allowed"), [("4", 4), ("4,2", 4), (" 1 ", 1), ("0", 0), ("many", 0)])
 def test_the_first_number_of_the_variable_counts(value, threads_allowed):
     assert threads.cores_of({"OMP_NUM_THREADS": value}) == (threads_allowed or threads.cores_of({}))

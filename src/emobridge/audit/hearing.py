@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections import deque
@@ -99,10 +100,11 @@ def decode_manifest(
         prints=[None] * count,
         speech=np.full(count, np.nan),
     )
-    is_noted = details and read is utterance_pieces  # what somebody's own reader makes up is not
-    for index, (row, noted) in enumerate(_with_notes(rows) if is_noted else ((row, None) for row in rows)):
+    takes_notes = details and read is utterance_pieces  # what somebody's own reader makes up is not noted
+    for index, (row, noted) in enumerate(_with_notes(rows) if takes_notes else ((row, None) for row in rows)):
+        decode = functools.partial(_decoded, row, read, details)
         try:
-            sound = noted or _sound(row, read, details)
+            sound = noted or (noted_sound(row, decode) if takes_notes else decode())
         except UserError as error:
             manifest.failures[index] = str(error)
         else:
@@ -116,12 +118,6 @@ def _with_notes(rows: Sequence[Utterance]) -> Iterator[tuple[Utterance, ClipSoun
     for first in range(0, len(rows), LOOKED_UP):
         part = rows[first : first + LOOKED_UP]
         yield from zip(part, noted_sounds(part))
-
-
-def _sound(row: Utterance, read: ReadPieces, details: bool) -> ClipSound:
-    if details and read is utterance_pieces:
-        return noted_sound(row, lambda: _decoded(row, read, details))
-    return _decoded(row, read, details)
 
 
 def _enter(manifest: DecodedManifest, index: int, sound: ClipSound) -> None:

@@ -65,13 +65,8 @@ def take_cores(threads: int) -> None:
 
 
 def count_weights(module: nn.Module) -> int:
-    """The weights of a module, trained or not; from LARGE_ENCODER on no more are counted, for they change nothing."""
-    count = 0
-    for weight in module.parameters():
-        count += weight.numel()
-        if count >= LARGE_ENCODER:
-            break
-    return count
+    """The weights of a module, trained or not."""
+    return sum(weight.numel() for weight in module.parameters())
 
 
 def threads_of(weights: int) -> int:

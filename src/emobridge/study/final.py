@@ -32,7 +32,7 @@ MEASURED = 4000  # utterances at most by whose features others are judged famili
 @short_repr
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The recogniser of a case."""
+    """The recogniser of a case, and some of what it was trained on."""
 
     recognizer: Recognizer
     sample: TrainedSample | None  # of what it was trained on, see `study.space`

@@ -80,9 +80,8 @@ def guard_map(speech: Speech, case: Case) -> LinearMap:
     rows = np.flatnonzero(~speech.is_target & ~speech.is_item & (speech.label >= 0))
     corpora = [rows[speech.domain_of[rows] == index] for index in np.unique(speech.domain_of[rows])]
     parts = [_by_corpus(seen, part, case) for part in corpora]
-    x = torch.from_numpy(
-        np.concatenate(parts) if len(parts) > 1 else parts[0]
-    )  # of one no copy: it may be all features
+    features = np.concatenate(parts) if len(parts) > 1 else parts[0]  # of one corpus no copy: it may be all there is
+    x = torch.from_numpy(features)
     order = np.concatenate(corpora)
     label, corpus = (torch.from_numpy(values[order]) for values in (speech.label, speech.domain_of))
     return voice_blind(x, label, corpus, [person(speech.utterances[row]) for row in order], len(case.labels))
