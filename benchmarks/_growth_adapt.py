@@ -1,8 +1,9 @@
 """`emobridge adapt` of many stored utterances without audio to speak of: _growth_adapt.py FOLDER UTTERANCES PEOPLE.
 
-Makes short recordings of noise, manifests, and a store of three layers of 512 numbers a clip, then runs in the same
-process `audit`, which decodes all audio and notes what it hears, and then `adapt`, whose own audit reads the notes.
-Written as JSON: CPU seconds and the peak of memory of the audit, of training, and of all else.
+Makes short recordings of noise, manifests, and a store of three layers of 512 numbers a clip; runs `audit`, which
+decodes all audio and notes what it hears, and then `adapt`, whose own audit reads the notes. Each is a process of its
+own, as commands are. Written as JSON: CPU seconds and the peak of memory of the audit, and of the training of `adapt`
+and of all else in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import soundfile
 import torch
 from _growth import EMOTIONS, made_utterances
+from measuring import child, emobridge
 
 from emobridge.cli import main as cli
 from emobridge.data.manifest import write_manifest
@@ -47,14 +49,15 @@ class Stored(Encoder):
     def encode(self, wave, lengths):
         raise AssertionError("its features are in the store")
 """
-PARTS = ((Runner, "fit", "training"), (Runner, "train", "training"))
+# What the fits of a fold share stays between them, and is of the training too; keys are not.
+PARTS = ((Runner, "units", "training"), (Runner, "train", "training"), (Runner, "key", "else"))
 PARTS += (
     (training, "train_recognizer", "training"),
     (final, "_source_moments", "else"),
     (final, "_familiarity", "else"),
 )
-taken: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
-peaks: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
+taken: dict[str, float] = {"training": 0.0, "else": 0.0}
+peaks: dict[str, float] = {"training": 0.0, "else": 0.0}
 running = ["else"]
 began = time.process_time()
 
@@ -88,30 +91,36 @@ def noted(call: Any, part: str) -> Any:
 
 
 def main() -> None:
-    """Make the speech and its features, then run the command."""
+    """Make the speech and its features, audit it, then run the command in this process."""
     folder, count, people = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     os.environ["EMOBRIDGE_CACHE"] = str(folder / "cache")  # nothing was noted before
-    (folder / "stored.py").write_text(ENCODER)
-    rows = [row for side in ("en", "de") for row in recorded(folder, side, count // 2, people)]
-    fill(FeatureStore(folder / "store", load_encoder(str(folder / "stored.py"))), rows)
+    if sys.argv[4:]:
+        make(folder, count, people)
+        return
+    child([sys.executable, __file__, *sys.argv[1:], "make"])
+    manifests = [str(folder / "en.jsonl"), str(folder / "de.jsonl")]
+    audit = child(emobridge("audit", *manifests, "--out", folder / "audit"))
     for owner, attribute, part in PARTS:
         setattr(owner, attribute, noted(getattr(owner, attribute), part))
-    manifests = [str(folder / "en.jsonl"), str(folder / "de.jsonl")]
     command = ["adapt", "--source", manifests[0], "--target", manifests[1]]
     command += ["--encoder", str(folder / "stored.py"), "--labels", ",".join(EMOTIONS)]
     command += ["--store", str(folder / "store"), "--out", str(folder / "run"), "--seeds", "1", "--folds", "2"]
     command += ["--harm-sign", "never"]
     note()
     taken.update(dict.fromkeys(taken, 0.0))
-    noted(run_command, "audit")(
-        ["audit", str(folder / "en.jsonl"), str(folder / "de.jsonl"), "--out", str(folder / "audit")]
-    )
-    peaks.update(dict.fromkeys(("training", "else"), 0.0))
     run_command(command)
     note()
-    (folder / "took.json").write_text(json.dumps({"cpu": taken, "peak": peaks}))
+    used = {"cpu": {**taken, "audit": audit.cpu}, "peak": {**peaks, "audit": audit.peak}}
+    (folder / "took.json").write_text(json.dumps(used))
     if not (folder / "run" / "report.html").exists():
         raise SystemExit("no report was written")
+
+
+def make(folder: Path, count: int, people: int) -> None:
+    """The recordings, the manifests and the store."""
+    (folder / "stored.py").write_text(ENCODER)
+    rows = [row for side in ("en", "de") for row in recorded(folder, side, count // 2, people)]
+    fill(FeatureStore(folder / "store", load_encoder(str(folder / "stored.py"))), rows)
 
 
 def run_command(arguments: list[str]) -> None:

@@ -176,10 +176,12 @@ class Runner:
         folds = [self.folds(unit.seed, unit.case.validation) for unit in units]
         fits: list[dict[int, Fit]] = [{} for _ in units]
         stacks: dict[Case, list[WaitingFit]] = {}
-        for number, index in _by_fold(units, folds):
+        places = _by_fold(units, folds)
+        # Before any training, while memory holds the speech alone.
+        keys = [self.key(units[number].case, units[number].seed, folds[number][index]) for number, index in places]
+        for (number, index), key in zip(places, keys):
             case, seed, fold = units[number].case, units[number].seed, folds[number][index]
-            key = self.key(case, seed, fold)
-            fit = self._read(key) if (together := can_train_together(case)) else self.fit(case, seed, fold)
+            fit = self._read(key) if (together := can_train_together(case)) else self.fit(case, seed, fold, key)
             if fit is not None:
                 fits[number][index] = fit
                 on_work(1)
@@ -209,9 +211,9 @@ class Runner:
 
         train_together([waiting.ready for waiting in stack], write, on_work)
 
-    def fit(self, case: Case, seed: int, fold: Fold) -> Fit:
-        """One fit, from the cache where it is there."""
-        key = self.key(case, seed, fold)
+    def fit(self, case: Case, seed: int, fold: Fold, key: str = "") -> Fit:
+        """One fit, from the cache where it is there. key: what `key` gives of it, if that is known."""
+        key = key or self.key(case, seed, fold)
         hardware = hardware_of(case, self.device)
         fit = self._read(key)
         if hardware.broadcast(fit is None):

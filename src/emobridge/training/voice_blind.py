@@ -23,7 +23,7 @@ from torch.nn.functional import one_hot
 
 from emobridge.data.threads import one_thread
 from emobridge.heads.base import LinearMap, principal_components
-from emobridge.heads.discriminant import NEVER, shrunk
+from emobridge.heads.discriminant import NEVER, scatter, shrunk
 
 COMPONENTS = 200
 MOST_ROWS = 20_000  # about, from which the components are computed: evenly from all rows where there are more
@@ -44,9 +44,8 @@ def voice_blind(x: Tensor, label: Tensor, corpus: Tensor, people: Sequence[str |
         share = one_hot(label, classes).double() * weight[:, None]  # (N, C)
         total = share.sum(0)
         mean = share.T @ z / total.clamp(min=torch.finfo(torch.float64).tiny)[:, None]  # (C, k)
-        rest = z - mean[label]
-        weighted = (rest * weight.sqrt()[:, None]).numpy()
-        within = torch.from_numpy(weighted.T @ weighted) / total.sum()  # NumPy knows that a product is symmetric
+        rest = z.sub_(mean[label])
+        within = scatter(rest, weight[:, None]) / total.sum()
         nuisance = shrunk(within, SHRINKAGE_WITHIN) + VOICES * _covariance_of_voices(rest, people)
         solved = torch.linalg.solve(nuisance, mean.T).T
         bias = (-0.5 * (solved * mean).sum(1)).masked_fill(total == 0, NEVER)
@@ -60,5 +59,6 @@ def _covariance_of_voices(rest: Tensor, people: Sequence[str | None]) -> Tensor:
         return rest.new_zeros(rest.shape[1], rest.shape[1])
     speaker = torch.from_numpy(np.unique([str(people[row]) for row in known], return_inverse=True)[1])
     count = speaker.bincount()
-    voices = rest.new_zeros(len(count), rest.shape[1]).index_add_(0, speaker, rest[known]) / count[:, None]
+    known_rest = rest if len(known) == len(rest) else rest[known]  # no copy where all speakers are known
+    voices = rest.new_zeros(len(count), rest.shape[1]).index_add_(0, speaker, known_rest) / count[:, None]
     return voices.T @ voices / len(voices)
