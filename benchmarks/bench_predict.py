@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import limits
@@ -16,11 +17,12 @@ import numpy as np
 import soundfile
 import torch
 from _loops import whisper_model
-from measuring import Amount, Resources, Row, child, emobridge, median_used, medians
+from measuring import Amount, Resources, Row, Used, child, emobridge, median_used, medians, skipped
 
 from emobridge.bundle import Recognizer, Spec, made_head
 from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain
 from emobridge.inference.predict import predict
 from emobridge.types import SAMPLE_RATE
@@ -31,10 +33,11 @@ WIDTH, BANDS = 512, 80  # of Whisper base
 GIGABYTE = 1e9  # bytes
 CLIPS, COLD = 16, 100  # in one process, and with its start
 HAND = "transformers by hand, clip length"
+WARM_RATIO, COLD_RATIO = 0.35, 0.45
 
 
 def measure(resources: Resources) -> list[Row]:
-    """Clips and a cold start, where there are clips; then an hour in one file."""
+    """Clips and a cold start, where there are clips, of each engine; then an hour in one file."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -48,35 +51,79 @@ def _of_clips(folder: Path, resources: Resources) -> list[Row]:
     assert resources.weights is not None and resources.corpora is not None
     clips = sorted((resources.corpora / "ravdess").rglob("*.flac"))
     paths = [str(path) for path in clips[:: len(clips) // COLD][:COLD]]
-    few = paths[:: COLD // CLIPS][:CLIPS]
-    recognizer = Recognizer.load(folder / "bundle")
+    bundles, missing = {"by default": folder / "bundle"}, []
+    try:
+        untrained_bundle(folder / "openvino", resources.weights, engine="openvino")
+        bundles["openvino"] = folder / "openvino"
+    except UserError as error:  # a processor without bf16, or the library is not installed
+        missing.append(skipped("predict, engine openvino", error))
+    return [*_warm(bundles, paths[:: COLD // CLIPS][:CLIPS], resources), *_cold(bundles, paths, resources), *missing]
+
+
+def _warm(bundles: dict[str, Path], paths: Sequence[str], resources: Resources) -> list[Row]:
+    """A clip, in a process that has answered before."""
+    assert resources.weights is not None
     model, _ = whisper_model(resources.weights)
     layer = len(model.layers) // 2
-    by_hand = answer_by_hand(resources.weights, few)
-    list(predict(recognizer, few)), by_hand()
-    took = medians(resources.repeats, ours=lambda: list(predict(recognizer, few)), theirs=by_hand)
-    runs, theirs = [], []
-    for number in range(resources.repeats):
-        out = folder / f"cold{number}.jsonl"
-        runs.append(child(emobridge("predict", folder / "bundle", *paths, "--out", out)))
-        theirs.append(child([sys.executable, __file__, resources.weights, *paths]))
+    answer = {name: partial(_answered, Recognizer.load(path), paths) for name, path in bundles.items()}
+    calls = {**answer, HAND: answer_by_hand(resources.weights, paths)}
+    for call in calls.values():
+        call()
+    took = medians(resources.repeats, **calls)
+    opponent = Amount(took[HAND] / CLIPS, HAND)
     job = f"predict, layer {layer} of {len(model.layers)} of whisper-base"
-    opponent = Amount(took["theirs"] / CLIPS, HAND)
-    cold = Amount(median_used(theirs).cpu, HAND)
-    start = median_used([child([sys.executable, "-c", "import torch"]) for _ in range(resources.repeats)])
-    limit = Amount(start.cpu, "Python that imports torch")
     return [
-        Row(f"{job}: a clip", took["ours"] / CLIPS, "s", most=0.35, opponent=opponent, limit=_limit(few, layer)),
-        Row(f"{job}: {COLD} clips, cold start", median_used(runs).cpu, "s", most=0.45, opponent=cold, limit=limit),
+        Row(
+            f"{job}, engine {name}: a clip",
+            took[name] / CLIPS,
+            "s",
+            most=WARM_RATIO,
+            opponent=opponent,
+            limit=_limit(paths, layer, limits.bf16_limit if name == "openvino" else limits.fp32_limit),
+        )
+        for name in bundles
     ]
 
 
-def _limit(paths: Sequence[str], layer: int) -> Amount:
-    """The products of a clip up to the layer, of Whisper base, at this machine's rate in single precision."""
+def _cold(bundles: dict[str, Path], paths: Sequence[str], resources: Resources) -> list[Row]:
+    """All clips, with the start of the process."""
+    assert resources.weights is not None
+    commands = {
+        name: emobridge("predict", path, *paths, "--out", path.with_suffix(".jsonl")) for name, path in bundles.items()
+    }
+    commands[HAND] = [sys.executable, __file__, str(resources.weights), *paths]
+    commands["start"] = [sys.executable, "-c", "import torch"]
+    runs: dict[str, list[Used]] = {name: [] for name in commands}
+    for _ in range(resources.repeats):
+        for name, command in commands.items():
+            runs[name].append(child(command))
+    cpu = {name: median_used(used).cpu for name, used in runs.items()}
+    limit = Amount(cpu["start"], "Python that imports torch")
+    return [
+        Row(
+            f"predict, {len(paths)} clips, engine {name}, cold start",
+            cpu[name],
+            "s",
+            most=COLD_RATIO,
+            opponent=Amount(cpu[HAND], HAND),
+            limit=limit,
+        )
+        for name in bundles
+    ]
+
+
+def _answered(recognizer: Recognizer, paths: Sequence[str]) -> None:
+    """The answers to clips, dropped."""
+    for _ in predict(recognizer, paths):
+        pass
+
+
+def _limit(paths: Sequence[str], layer: int, limit_of: Callable[[float], Amount]) -> Amount:
+    """The products of a clip up to the layer, of Whisper base, at this machine's rate in a precision."""
     frames = float(np.mean([len(read_audio(path)) / 320 for path in paths]))
     block = 12 * WIDTH**2 * frames + 2 * WIDTH * frames**2  # four maps, two of four times the width; attention
     convolutions = 3 * BANDS * WIDTH * 2 * frames + 3 * WIDTH**2 * frames
-    return limits.fp32_limit(2 * (layer * block + convolutions))
+    return limit_of(2 * (layer * block + convolutions))
 
 
 def answer_by_hand(weights: Path, paths: Sequence[str]) -> Callable[[], list[int]]:
@@ -116,13 +163,13 @@ def long_recording(path: Path, resources: Resources) -> None:
                 missing = max(0, missing - len(wave))
 
 
-def untrained_bundle(folder: Path, weights: Path) -> None:
-    """A recogniser that is as large as a trained one."""
-    encoder = load_encoder(weights)
+def untrained_bundle(folder: Path, weights: Path, **options: str) -> None:
+    """A recogniser that is as large as a trained one. options: of its encoder."""
+    encoder = load_encoder(weights, **options)
     spec = Spec(
         labels=LABELS,
         encoder=str(weights.resolve()),
-        encoder_options=(),
+        encoder_options=tuple(f"{name}={value}" for name, value in options.items()),
         digest=encoder.digest,
         trained="frozen",
         layer=str(encoder.layers // 2),
