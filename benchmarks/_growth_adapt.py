@@ -50,7 +50,7 @@ class Stored(Encoder):
         raise AssertionError("its features are in the store")
 """
 # What the fits of a fold share stays between them, and is of the training too; keys are not.
-PARTS = ((Runner, "units", "training"), (Runner, "train", "training"), (Runner, "key", "else"))
+PARTS = ((training, "run", "training"), (Runner, "train", "training"), (Runner, "key", "else"))
 PARTS += (
     (training, "train_recognizer", "training"),
     (final, "_source_moments", "else"),

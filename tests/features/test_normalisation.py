@@ -229,6 +229,11 @@ def test_coral_of_one_feature_is_the_ratio_of_deviations():
     torch.testing.assert_close(recolour(source, (layer,)), source @ matrix)
 
 
+def test_each_layer_is_recoloured_by_its_own_matrix():
+    x, matrices = torch.randn(5, 6, generator=torch.Generator().manual_seed(0)), (2 * torch.eye(3), -torch.eye(3))
+    assert torch.equal(recolour(x, matrices), torch.cat([2 * x[:, :3], -x[:, 3:]], 1))
+
+
 @pytest.mark.parametrize("constant", [0, 1])
 def test_coral_moves_nothing_where_a_side_does_not_vary(constant):
     sides = [torch.from_numpy(skewed(0)), torch.from_numpy(skewed(1))]

@@ -57,6 +57,20 @@ def test_frozen_features_are_what_they_are():
     assert torch.equal(inputs.batch(torch.arange(4), torch.Generator()), x)
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_copies_stand_behind_what_they_are_copies_of(moved):
+    """Written where there is room for them, or elsewhere; features of two layers lie side by side."""
+    whole = torch.full((5, 2, 2), torch.nan)
+    whole[:3] = torch.arange(12.0).reshape(3, 2, 2)
+    roomy, tight = Frozen(whole[:3], whole=whole), Frozen(whole[:3].clone())
+    copies = -roomy.x[:2]
+    room = roomy.room(2)
+    together = roomy.with_copies(copies if moved else room.copy_(copies))
+    assert torch.equal(together.x, torch.cat([roomy.x, copies])) and together.copies == 2
+    assert torch.equal(tight.with_copies(copies).x, together.x) and tight.with_copies(copies).copies == 2
+    assert together.x.data_ptr() == whole.data_ptr() and torch.equal(roomy.x, tight.x), "nothing of it was moved"
+
+
 def test_a_clip_that_is_not_finite_is_named_where_others_are(encoder, utterances, monkeypatch):
     inputs = recordings(encoder, utterances, normalise="none")
     inputs.refresh()

@@ -199,7 +199,10 @@ def covariance_roots(x: Tensor, exponent: float, layers: int, shrinkage: float =
 
 def recolour(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """The vectors (N, L * D), each layer times its matrix (D, D)."""
-    return torch.cat([part @ matrix for part, matrix in zip(x.chunk(len(matrices), 1), matrices)], 1)
+    recoloured = torch.empty_like(x)
+    for part, matrix, out in zip(x.chunk(len(matrices), 1), matrices, recoloured.chunk(len(matrices), 1)):
+        torch.mm(part, matrix, out=out)
+    return recoloured
 
 
 def _power(x: Tensor, exponent: float, shrinkage: float) -> Tensor:

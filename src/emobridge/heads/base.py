@@ -100,7 +100,10 @@ class Components(NamedTuple):
     def of(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., k)."""
         if x.ndim == 2 and len(x) > ROWS_AT_ONCE:  # so that no copy of all is made
-            return torch.cat([(part - self.mean) @ self.axes for part in x.split(ROWS_AT_ONCE)])
+            z = x.new_empty(len(x), self.axes.shape[1])  # before all others, for what is freed between them to be used
+            for part, rows in zip(x.split(ROWS_AT_ONCE), z.split(ROWS_AT_ONCE)):
+                rows.copy_((part - self.mean) @ self.axes)
+            return z
         return (x - self.mean) @ self.axes
 
     def before(self, solution: LinearMap) -> LinearMap:

@@ -44,10 +44,10 @@ class Discriminant(ClosedFormHead):
         self.shrinkage, self.prior = shrinkage, prior
 
     def solve(self, z: Tensor, label: Tensor, weight: Tensor) -> LinearMap:
-        z, share = z.double(), (label * weight[..., None]).double()  # (..., N, k), (..., N, C)
+        z, share = z.to(torch.float64, copy=True), (label * weight[..., None]).double()  # (..., N, k), (..., N, C)
         each = share.sum(-1, keepdim=True)
         middle = each.mT @ z / each.sum(-2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)  # (..., 1, k)
-        z = z - middle  # about it nothing is lost to rounding
+        z.sub_(middle)  # about it nothing is lost to rounding
         return self.solve_moments(share.sum(-2), share.mT @ z, scatter(z, each), middle)
 
     def solve_moments(self, count: Tensor, first: Tensor, second: Tensor, middle: Tensor) -> LinearMap:

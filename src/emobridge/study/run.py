@@ -307,7 +307,9 @@ def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[
         if round(done, 6) // 1 > round(before, 6) // 1:
             progress(int(round(done, 6)), count)
 
-    return runner.units(units, add)
+    answers = runner.units(units, add)
+    runner.forget()  # the features of the last fold
+    return answers
 
 
 def _size(stacks: Mapping[Case, Sequence[WaitingFit]]) -> int:

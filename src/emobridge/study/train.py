@@ -68,7 +68,6 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     workers = fitting(request.output.cluster, cache.folder, device=request.output.device if trained else "cpu")
     with progress("training") as report:
         answers = run(runner, decision.cases, jobs=request.output.jobs, workers=workers, progress=report)
-    runner.forget()  # the last fold's features: no later fit has its rows
     adapted = answers[-1]
     with progress("comparing halves") as report:
         harm = measure_harm(runner, adapted.case, compares_halves(request.system.harm_sign, adapted.case), report)

@@ -27,16 +27,33 @@ WARM = 32  # utterances in a batch by which fresh batch norms learn
 class Frozen:
     """Features of a frozen encoder, normalised before: (N, D), or (N, V, D) of V layers, side by side in a vector.
 
-    copies: how many rows at the end are other rows once more, recoloured.
+    copies: how many rows at the end are other rows once more, recoloured. whole: memory that begins with x and has room
+    for such copies behind it.
     """
 
-    def __init__(self, x: Tensor, copies: int = 0) -> None:
+    def __init__(self, x: Tensor, copies: int = 0, whole: Tensor | None = None) -> None:
         self.copies = copies
         self.layers = x.shape[1] if x.ndim == 3 else 1
         self.x = x.flatten(1)
         self.width = self.x.shape[1]
+        self._whole = None if whole is None else whole.flatten(1)
         self.frames, self.together = False, PREDICTED_TOGETHER
         self.seconds: Tensor | None = None
+
+    def room(self, count: int) -> Tensor:
+        """Memory for so many copies: behind x, where there is room, so that `with_copies` has nothing to move."""
+        if self._whole is None:
+            return self.x.new_empty(count, self.width)
+        return self._whole[len(self.x) : len(self.x) + count]
+
+    def with_copies(self, copies: Tensor) -> Frozen:
+        """The same rows, and copies (S, D) behind them."""
+        if self._whole is None:
+            return Frozen(torch.cat([self.x, copies]), len(copies))
+        room = self.room(len(copies))
+        if room.data_ptr() != copies.data_ptr():
+            room.copy_(copies)
+        return Frozen(self._whole[: len(self.x) + len(copies)], len(copies))
 
     def draws(self, count: int, generator: torch.Generator) -> None:
         """Nothing is cropped."""

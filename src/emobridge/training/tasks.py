@@ -265,12 +265,16 @@ def _frozen_inputs(speech: Speech, fold: Fold, case: Case) -> tuple[FixedDomains
             domain if domain.corpus in case.without_texts else _with_texts(speech, features, learn, index, domain)
             for index, domain in enumerate(domains)
         )
-    x = normalised_rows(speech, learn, domains, case.normalise)
+    # CORAL's copies of the source find room behind; until then it takes no memory.
+    whole = torch.empty(len(learn) + len(fold.source), *features.shape[1:])
+    x = normalised_rows(speech, learn, domains, case.normalise, out=whole[: len(learn)])
     index_of = {row: index for index, row in enumerate(learn)}
     others: dict[tuple[int, ...], Tensor] = {}  # rows that are not learnt from: tests, validation
 
     def make(rows: Sequence[int], leads: bool) -> Inputs:
         """Speakers are normalised by all their utterances that are learnt from, although only some are labelled."""
+        if list(rows) == learn:
+            return Frozen(x, whole=whole)
         if index_of.keys() >= set(rows):
             return Frozen(take_rows(x, [index_of[row] for row in rows]))
         key = tuple(rows)
@@ -317,9 +321,7 @@ def _with_coral_copies(
 
     copies = computed.get((fold.source, fold.target), (*_normalised_by(case), "copies"), recoloured)
     rows = torch.cat([labelled.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
-    return Frozen(torch.cat([inputs.x, copies]), len(copies)), Labelled(
-        rows, labelled.label.repeat(2), labelled.corpus.repeat(2)
-    )
+    return inputs.with_copies(copies), Labelled(rows, labelled.label.repeat(2), labelled.corpus.repeat(2))
 
 
 def _recoloured(
@@ -330,24 +332,31 @@ def _recoloured(
     Without normalisation by speaker or corpus the target's features depend on the source's moments: its roots then
     belong to both.
     """
-    copies, corpora, layers = inputs.x[labelled.rows], labelled.corpus, inputs.layers
+    corpora, layers = labelled.corpus, inputs.layers
     assert corpora is not None
+    copies = inputs.room(len(labelled.rows))
     of_target = (fold.source, fold.target) if case.normalise == "none" else (fold.target,)
     key = _normalised_by(case)
     target_roots = computed.get(of_target, (*key, "target"), lambda: covariance_roots(target.x, 0.5, layers))
     for corpus in corpora.unique():
-        x = copies[corpora == corpus]
+        rows = (corpora == corpus).nonzero()[:, 0].numpy()
+        x = take_rows(inputs.x, labelled.rows[rows].numpy())
         roots = functools.partial(covariance_roots, x, -0.5, layers)
         source_roots = computed.get((fold.source,), (*key, "source", int(corpus)), roots)
-        copies[corpora == corpus] = recolour(x, coral_by_layer(source_roots, target_roots))
+        copies[rows] = recolour(x, coral_by_layer(source_roots, target_roots))
     return copies
 
 
-def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], normalise: str) -> Tensor:
-    """Rows of the speech's features (N, V, D), each normalised by its domain and, where asked, its speaker."""
+def normalised_rows(
+    speech: Speech, rows: Sequence[int], domains: Sequence[Domain], normalise: str, *, out: Tensor | None = None
+) -> Tensor:
+    """Rows of the speech's features (N, V, D), each normalised by its domain and, where asked, its speaker.
+
+    out: (N, V, D), where they are written.
+    """
     features = speech.features
     assert features is not None
-    x = torch.empty(len(rows), *features.shape[1:])
+    x = torch.empty(len(rows), *features.shape[1:]) if out is None else out
     chosen = np.asarray(rows, dtype=np.int64)
     for index, domain in enumerate(domains):
         of_domain = np.flatnonzero(speech.domain_of[chosen] == index)
@@ -356,7 +365,7 @@ def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domai
         people = [person(utterance) for utterance in utterances] if by_speaker else None
         own = take_rows(features, chosen[of_domain])
         normalised = normalise_features(own, domain, people, [utterance.text for utterance in utterances])
-        if len(of_domain) == len(chosen):  # all are of this domain: no second copy
+        if out is None and len(of_domain) == len(chosen):  # all are of this domain: no second copy
             return normalised
         x[torch.from_numpy(of_domain)] = normalised
     return x
