@@ -110,11 +110,14 @@ def _large(family: str, folder: Path) -> list[Row]:
 
 
 def _merged(resources: Resources, bases: dict[str, Path]) -> list[Row]:
-    """An encoder with a merged adapter over the same one without; they take turns."""
+    """An encoder with a merged adapter over the same one without, both by torch; they take turns.
+
+    No other engine runs weights that were changed since they were loaded.
+    """
     rows = []
     wave, mask = torch.randn(1, 48_000), torch.ones(1, 48_000, dtype=torch.bool)
     for name, folder in bases.items():
-        with_it, without = (load_encoder(folder, weights="random", seed=0) for _ in range(2))
+        with_it, without = (load_encoder(folder, weights="random", seed=0, engine="torch") for _ in range(2))
         Adapters(with_it, "lora").merge()
 
         def run(encoder: Encoder) -> None:

@@ -64,7 +64,7 @@ LONG_NAMES = {
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
     gc.set_threshold(LIVE_OBJECTS)
-    atexit.register(gc.freeze)  # Python looks through all at its end once more: a seventh of the start and end of torch
+    atexit.register(gc.freeze)  # else Python looks through all objects at its end, for a quarter of a second
     limit_threads()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
