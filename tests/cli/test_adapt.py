@@ -144,6 +144,7 @@ def test_choices_fold_case(requested, cli):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn")
 def test_python_leaves_the_folder_that_the_command_leaves(recorded, tmp_path, monkeypatch):
     """Byte for byte but the date: two working folders and processes, and the same words in both."""
     folders = tmp_path / "command", tmp_path / "python"

@@ -427,6 +427,7 @@ def summary_of(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn")
 def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     arguments = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
     english = "msp-podcast-to-biic-podcast"
