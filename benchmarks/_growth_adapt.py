@@ -2,8 +2,8 @@
 
 Makes short recordings of noise, manifests, and a store of three layers of 512 numbers a clip; runs `audit`, which
 decodes all audio and notes what it hears, and then `adapt`, whose own audit reads the notes. Each is a process of its
-own, as commands are. Written as JSON: CPU seconds and the peak of memory of the audit, and of the training of `adapt`
-and of all else in it.
+own, as commands are; with `make` behind PEOPLE only the first is done. Written as JSON: CPU seconds and the peak of
+memory of the audit, and of the training of `adapt` and of all else in it.
 """
 
 from __future__ import annotations

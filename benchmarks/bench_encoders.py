@@ -110,7 +110,7 @@ def _engines(
     rows = []
     for engine, away in distances.items():
         job = f"{name}: features of a clip, engine {engine}"
-        limit = limits.bf16_limit(sums) if engine in BF16 and limits.bf16_rate() else limits.fp32_limit(sums)
+        limit = limits.bf16_limit(sums) if engine in BF16 else limits.fp32_limit(sums)
         ratio, most = ENGINES.get(engine, (None, 1e-5))
         rows.append(Row(job, took[engine] / len(clips), "s", most=ratio, opponent=opponent, limit=limit))
         rows.append(Row("... 1 - cosine to the loop, worst clip and layer", max(away, 0.0), "", most=most))

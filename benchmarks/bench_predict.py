@@ -65,17 +65,17 @@ def _warm(bundles: dict[str, Path], paths: Sequence[str], resources: Resources) 
     assert resources.weights is not None
     model, _ = whisper_model(resources.weights)
     layer = len(model.layers) // 2
-    answer = {name: partial(_answered, Recognizer.load(path), paths) for name, path in bundles.items()}
-    calls = {**answer, HAND: answer_by_hand(resources.weights, paths)}
+    calls = {name: partial(_answer, Recognizer.load(path), paths) for name, path in bundles.items()}
+    calls[HAND] = answer_by_hand(resources.weights, paths)
     for call in calls.values():
         call()
     took = medians(resources.repeats, **calls)
-    opponent = Amount(took[HAND] / CLIPS, HAND)
+    opponent = Amount(took[HAND] / len(paths), HAND)
     job = f"predict, layer {layer} of {len(model.layers)} of whisper-base"
     return [
         Row(
             f"{job}, engine {name}: a clip",
-            took[name] / CLIPS,
+            took[name] / len(paths),
             "s",
             most=WARM_RATIO,
             opponent=opponent,
@@ -112,8 +112,8 @@ def _cold(bundles: dict[str, Path], paths: Sequence[str], resources: Resources) 
     ]
 
 
-def _answered(recognizer: Recognizer, paths: Sequence[str]) -> None:
-    """The answers to clips, dropped."""
+def _answer(recognizer: Recognizer, paths: Sequence[str]) -> None:
+    """Predict clips; the predictions are dropped."""
     for _ in predict(recognizer, paths):
         pass
 

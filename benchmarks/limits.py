@@ -57,7 +57,9 @@ def fp32_limit(operations: float) -> Amount:
 
 
 def bf16_limit(operations: float) -> Amount:
-    """The same in bf16. Errors: ZeroDivisionError where the processor has none."""
+    """The same in bf16; in single precision where the processor has none."""
+    if not bf16_rate():
+        return fp32_limit(operations)
     return Amount(operations / bf16_rate(), f"{bf16_rate() / 1e9:.0f} GFLOP/s bf16 (torch)")
 
 

@@ -176,8 +176,9 @@ def test_the_untrained_bundle_can_be_loaded(benchmarks, tiny_encoder, tmp_path):
     from emobridge.bundle import Recognizer
 
     script = benchmarks("bench_predict")
-    script.untrained_bundle(tmp_path / "bundle", tiny_encoder)
-    assert Recognizer.load(tmp_path / "bundle").labels == script.LABELS
+    script.untrained_bundle(tmp_path / "bundle", tiny_encoder, engine="torch")
+    recognizer = Recognizer.load(tmp_path / "bundle")
+    assert recognizer.labels == script.LABELS and recognizer.spec.encoder_options == ("engine=torch",)
 
 
 def test_a_long_recording_in_small(benchmarks, finished, recorded, tmp_path, monkeypatch, capsys):
@@ -349,6 +350,10 @@ def test_the_limit_counts_products_and_takes_the_fastest_library(benchmarks, mon
     monkeypatch.setattr(limits, "fp32_rates", lambda: {"slow": 1e9, "quick": 4e9})
     amount = limits.fp32_limit(8e9)
     assert (amount.value, amount.name) == (2.0, "4 GFLOP/s fp32 (quick)")
+    monkeypatch.setattr(limits, "bf16_rate", lambda: 0.0)
+    assert limits.bf16_limit(8e9) == amount, "of a processor without bf16"
+    monkeypatch.setattr(limits, "bf16_rate", lambda: 8e9)
+    assert limits.bf16_limit(8e9).value == 1.0
 
 
 def test_a_loop_by_hand_has_the_features_of_the_store(benchmarks, tmp_path):

@@ -41,13 +41,13 @@ class Frozen:
         self.seconds: Tensor | None = None
 
     def room(self, count: int) -> Tensor:
-        """Memory for so many copies: behind x, where there is room, so that `with_copies` has nothing to move."""
+        """Memory for `count` copies (count, D): behind x where there is room, so that `with_copies` moves nothing."""
         if self._whole is None:
             return self.x.new_empty(count, self.width)
         return self._whole[len(self.x) : len(self.x) + count]
 
     def with_copies(self, copies: Tensor) -> Frozen:
-        """The same rows, and copies (S, D) behind them."""
+        """The same rows (N, D) and copies (S, D) behind them, N + S in all."""
         if self._whole is None:
             return Frozen(torch.cat([self.x, copies]), len(copies))
         room = self.room(len(copies))

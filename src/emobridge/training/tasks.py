@@ -352,7 +352,7 @@ def normalised_rows(
 ) -> Tensor:
     """Rows of the speech's features (N, V, D), each normalised by its domain and, where asked, its speaker.
 
-    out: (N, V, D), where they are written.
+    out: memory (N, V, D) that they are written to.
     """
     features = speech.features
     assert features is not None
